@@ -103,6 +103,7 @@ event = Table(
     CheckConstraint("busy IN (0,1) AND all_day IN (0,1) AND deleted IN (0,1)", name="event_flags"),
     Index("event_title", "title"),
     Index("event_uid_index", "uid"),
+    Index("event_rev", "calendar_id", "rev"),  # what a replica has not seen: O(changes)
 )
 
 participant = Table(
@@ -184,10 +185,10 @@ retry = Table(
     metadata,
     Column("replica_id", ForeignKey("replica.id", ondelete="CASCADE"), primary_key=True),
     Column("event_id", ForeignKey("event.id", ondelete="CASCADE"), primary_key=True),
-    Column("attempts", Integer, nullable=False),
-    Column("error", Text, nullable=False),
+    Column("attempts", Integer, nullable=False),  # failed so far; 0 = only queued
+    Column("error", Text),
     Column("next_try", Text),  # NULL = dead letter: waits for a person or a new change
-    CheckConstraint("attempts > 0", name="retry_attempts"),
+    CheckConstraint("attempts >= 0", name="retry_attempts"),
 )
 
 intent = Table(
@@ -195,7 +196,8 @@ intent = Table(
     metadata,
     Column("id", Integer, primary_key=True),
     Column("replica_id", ForeignKey("replica.id", ondelete="CASCADE"), nullable=False),
-    Column("event_id", ForeignKey("event.id", ondelete="CASCADE"), nullable=False),
+    Column("event_id", Integer, nullable=False),  # no foreign key: the journal outlives the event, for undo
+    Column("uid", Text, nullable=False),
     Column("run_id", Integer),
     Column("op", Text, nullable=False),
     Column("remote_id", Text, nullable=False),  # for a create: the identity reserved before the call

@@ -144,8 +144,12 @@ class ProviderError(Exception):
 class Provider(Protocol):
     """One account's connection to its service."""
 
-    capabilities: Capabilities
-    requests: int  # calls made to the service so far
+    @property
+    def capabilities(self) -> Capabilities: ...
+
+    @property
+    def requests(self) -> int:
+        """Calls made to the service so far."""
 
     def discover(self) -> list[RemoteCalendar]:
         """All remote calendars of the account. Also the sign-in test: raises `ProviderError`."""

@@ -1,0 +1,469 @@
+"""From VEVENTs to content: what a text says, in canonical form.
+
+Reading is lenient about what does not matter (an unknown STATUS, a bad PRIORITY: as if absent) and strict about what
+would move an event in time: those raise `InvalidEvent` with one sentence for the user.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time
+from itertools import product
+from typing import Any, Final
+
+from calhub.calendar import rule as rules
+from calhub.calendar.event import Content, InvalidEvent
+from calhub.calendar.ical_time import (
+    Frame,
+    Moment,
+    add,
+    instance_patch,
+    parse_duration,
+    read_end,
+    read_moment,
+    time_fields,
+    write_duration,
+    write_value,
+)
+from calhub.calendar.lines import Component, Params, is_name, parse_line, text_list, unescape
+from calhub.calendar.zones import ZoneTable
+
+Value = tuple[Params, str]
+Row = tuple[Params, str, str]  # with the logical line itself
+
+#: Properties of which one counts, the first.
+SINGLE: Final = frozenset(
+    "UID DTSTART DTEND DURATION SUMMARY DESCRIPTION LOCATION URL COLOR STATUS CLASS TRANSP PRIORITY GEO ORGANIZER "
+    "RECURRENCE-ID SEQUENCE DTSTAMP LAST-MODIFIED".split()
+)
+MULTIPLE: Final = frozenset("ATTENDEE CATEGORIES ATTACH CONFERENCE RRULE RDATE EXDATE".split())
+#: Bookkeeping of clients and servers: in the text it stays, to content it means nothing.
+IGNORED: Final = frozenset(
+    "CREATED PRODID X-MOZ-LASTACK X-MOZ-GENERATION X-EVOLUTION-CALDAV-HREF X-LIC-ERROR".split()
+)
+IGNORED_PREFIX: Final = "X-MOZ-SNOOZE-TIME"
+
+STATUS: Final = {"TENTATIVE": "tentative", "CANCELLED": "cancelled"}
+ROLES: Final = {"CHAIR": "chair", "OPT-PARTICIPANT": "optional", "NON-PARTICIPANT": "informational"}
+#: The description a display alarm has when none is given: the property is compulsory (RFC 5545 3.6.6).
+ALARM_TEXT: Final = "Reminder"
+
+_SCHEME: Final = re.compile(r"[a-z][a-z0-9+.-]*:|/", re.IGNORECASE)
+_FILE_NAMES: Final = ("FILENAME", "X-FILENAME", "X-APPLE-FILENAME")
+
+
+@dataclass(slots=True)
+class Vevent:
+    """One VEVENT as read, before it is known whether it is a master or an override."""
+
+    component: Component
+    one: dict[str, Value]
+    many: dict[str, list[Row]]
+    extra: dict[str, list[str]] = field(default_factory=dict)
+    recurrence_line: str | None = None
+
+    @property
+    def uid(self) -> str:
+        return self.one["UID"][1].strip() if "UID" in self.one else ""
+
+    @property
+    def rank(self) -> tuple[int, str]:
+        """Which of two VEVENTs for one instance counts (RFC 5546 2.1.5): the greater."""
+        sequence = self.one.get("SEQUENCE", ({}, "0"))[1].strip()
+        return int(sequence) if sequence.isdecimal() else 0, self.one.get("DTSTAMP", ({}, ""))[1].strip()
+
+    @property
+    def modified(self) -> str | None:
+        """LAST-MODIFIED, or DTSTAMP, as RFC 3339 in UTC."""
+        for name in ("LAST-MODIFIED", "DTSTAMP"):
+            digits = self.one.get(name, ({}, ""))[1].strip().upper()
+            try:
+                return f"{datetime.strptime(digits, '%Y%m%dT%H%M%SZ').isoformat()}.000Z"
+            except ValueError:
+                continue
+        return None
+
+
+def scan(lines: Sequence[str], component: Component) -> Vevent:
+    """Sort the properties of a VEVENT by what they are to content."""
+    one: dict[str, Value] = {}
+    many: dict[str, list[Row]] = {}
+    event = Vevent(component, one, many)
+    for number in component.rows:
+        line = lines[number]
+        parsed = parse_line(line)
+        if parsed is None:
+            continue
+        name, params, value = parsed
+        if name in SINGLE:
+            if name not in one:
+                one[name] = params, value
+                if name == "RECURRENCE-ID":
+                    event.recurrence_line = line
+        elif name in MULTIPLE and is_modelled(name, params, value):
+            many.setdefault(name, []).append((params, value, line))
+        elif name not in IGNORED and not name.startswith(IGNORED_PREFIX) and is_name(name):
+            event.extra.setdefault(name, []).append(extra_line(name, line))
+    if "RRULE" in many:
+        for _, _, line in many["RRULE"][1:]:
+            event.extra.setdefault("RRULE", []).append(extra_line("RRULE", line))
+    return event
+
+
+def extra_line(name: str, line: str) -> str:
+    """A line as ``extra`` has it: the name in upper case."""
+    return line if line.startswith(name) else name + line[len(name) :]
+
+
+def is_modelled(name: str, params: Params, value: str) -> bool:
+    """Whether a line of a repeatable property has a field of its own, or goes to ``extra``."""
+    if name == "ATTACH":
+        return "ENCODING" not in params and params.get("VALUE", "").upper() != "BINARY" and value.strip() != ""
+    if name == "ATTENDEE":
+        return read_address(value) != ""
+    return name != "CONFERENCE" or value.strip() != ""
+
+
+def read_address(value: str) -> str:
+    """A CAL-ADDRESS as content names it: mail addresses bare and in lower case, other URIs as they are."""
+    text = value.strip()
+    if text[:7].lower() == "mailto:":
+        return text[7:].strip().lower()
+    return text if _SCHEME.match(text) else text.lower()
+
+
+def read_vevent(lines: Sequence[str], event: Vevent, table: ZoneTable) -> Content:
+    """The fields of one VEVENT, those of a series aside. Raises `InvalidEvent`."""
+    content: Content = read_times(event, table)
+    one, many = event.one, event.many
+    for name, key in (("SUMMARY", "title"), ("DESCRIPTION", "description"), ("LOCATION", "location")):
+        if (found := one.get(name)) and found[1]:
+            content[key] = unescape(found[1])
+    for name, key in (("URL", "url"), ("COLOR", "color")):
+        if (found := one.get(name)) and (text := found[1].strip()):
+            content[key] = unescape(text) if key == "color" else text
+    if (found := one.get("STATUS")) and (status := STATUS.get(found[1].strip().upper())):
+        content["status"] = status
+    if (found := one.get("CLASS")) and (privacy := found[1].strip().upper()) not in ("PUBLIC", ""):
+        content["privacy"] = "confidential" if privacy == "CONFIDENTIAL" else "private"
+    if (found := one.get("TRANSP")) and found[1].strip().upper() == "TRANSPARENT":
+        content["busy"] = False
+    if (found := one.get("PRIORITY")) and (priority := found[1].strip()) in set("123456789"):
+        content["priority"] = int(priority)
+    if (found := one.get("GEO")) and (geo := read_geo(found[1])):
+        content["geo"] = geo
+    if (found := one.get("ORGANIZER")) and (organizer := read_organizer(*found)):
+        content["organizer"] = organizer
+    if "CATEGORIES" in many and (words := {word for row in many["CATEGORIES"] for word in text_list(row[1])}):
+        content["categories"] = sorted(words)
+    if "ATTENDEE" in many:
+        attendees: dict[str, Content] = {}
+        for params, value, _ in many["ATTENDEE"]:
+            attendees.setdefault(read_address(value), read_attendee(params))
+        content["attendees"] = attendees
+    if "ATTACH" in many:
+        content["attachments"] = in_order([read_attachment(params, value) for params, value, _ in many["ATTACH"]])
+    if "CONFERENCE" in many:
+        content["conferences"] = in_order([read_conference(params, value) for params, value, _ in many["CONFERENCE"]])
+    if event.component.children:
+        _read_children(lines, event.component, content)
+    if event.extra:
+        _register_zones(event.extra, table)
+        content["extra"] = {name: sorted(found) for name, found in event.extra.items()}
+    return content
+
+
+def read_times(event: Vevent, table: ZoneTable) -> Content:
+    """``start``, ``end`` and what belongs to them. Raises `InvalidEvent`."""
+    if "DTSTART" not in event.one:
+        raise InvalidEvent("The event has no start.")
+    start = read_moment(*event.one["DTSTART"], table)
+    end = read_moment(*event.one["DTEND"], table) if "DTEND" in event.one else None
+    duration = parse_duration(event.one["DURATION"][1]) if "DURATION" in event.one and end is None else None
+    frame = Frame({"start": start.wall}, table.used)
+    return time_fields(start, read_end(start, end, duration, frame))
+
+
+def _read_children(lines: Sequence[str], component: Component, content: Content) -> None:
+    alarms, others = [], []
+    for child in component.children:
+        alarm = read_alarm(lines, child)
+        if alarm is not None:
+            alarms.append(alarm)
+        else:
+            others.append(component_text(lines, child))
+    if alarms:
+        content["alarms"] = in_order(alarms)
+    if others:
+        content["components"] = sorted(others)
+
+
+def component_text(lines: Sequence[str], component: Component) -> str:
+    """A component as content keeps it: unfolded, CRLF line ends."""
+    return "\r\n".join([*component.lines(lines), ""])
+
+
+def in_order(items: list[Any]) -> list[Any]:
+    """Lists whose order has no meaning, in one that depends on nothing else."""
+    return items if len(items) < 2 else sorted(items, key=lambda item: json.dumps(item, sort_keys=True))
+
+
+def read_geo(value: str) -> Content | None:
+    latitude, _, longitude = value.partition(";")
+    try:
+        place = {"latitude": float(latitude), "longitude": float(longitude)}
+    except ValueError:
+        return None
+    # Also refuses "nan" and "inf", which compare false.
+    return place if abs(place["latitude"]) <= 90 and abs(place["longitude"]) <= 180 else None
+
+
+def read_organizer(params: Params, value: str) -> Content | None:
+    address = read_address(value)
+    if not address:
+        return None
+    return {"email": address, "name": params["CN"]} if params.get("CN") else {"email": address}
+
+
+def read_attendee(params: Params) -> Content:
+    """One participant: RFC 5545 words in lower case, defaults left out, roles in the words of content."""
+    fields: Content = {}
+    if name := params.get("CN"):
+        fields["name"] = name
+    if role := ROLES.get(params.get("ROLE", "").upper()):
+        fields["role"] = role
+    if (status := params.get("PARTSTAT", "").lower()) not in ("needs-action", ""):
+        fields["status"] = status
+    if (kind := params.get("CUTYPE", "").lower()) not in ("individual", ""):
+        fields["kind"] = kind
+    if params.get("RSVP", "").upper() == "TRUE":
+        fields["rsvp"] = True
+    return fields
+
+
+def read_attachment(params: Params, value: str) -> Content:
+    fields: Content = {"uri": value.strip()}
+    if media_type := params.get("FMTTYPE"):
+        fields["media_type"] = media_type
+    if name := next((params[key] for key in _FILE_NAMES if params.get(key)), None):
+        fields["name"] = name
+    return fields
+
+
+def read_conference(params: Params, value: str) -> Content:
+    fields: Content = {"uri": value.strip()}
+    if label := params.get("LABEL"):
+        fields["label"] = label
+    if features := {word.strip().lower() for word in params.get("FEATURE", "").split(",")} - {""}:
+        fields["features"] = sorted(features)
+    return fields
+
+
+def read_alarm(lines: Sequence[str], component: Component) -> Content | None:
+    """A VALARM as content has it, or None if the model cannot say it (then it is an unknown component).
+
+    ``action`` in lower case, absent = display; ``description`` absent = `ALARM_TEXT`.
+    """
+    if component.name != "VALARM" or component.children:
+        return None
+    one: dict[str, Value] = {}
+    extra: dict[str, list[str]] = {}
+    for number in component.rows:
+        parsed = parse_line(lines[number])
+        if parsed is None:
+            continue
+        name, params, value = parsed
+        if name in ("TRIGGER", "ACTION", "DESCRIPTION") and name not in one:
+            one[name] = params, value
+        elif name not in IGNORED and is_name(name):
+            extra.setdefault(name, []).append(extra_line(name, lines[number]))
+    alarm = _read_trigger(*one["TRIGGER"]) if "TRIGGER" in one else None
+    if alarm is None:
+        return None
+    if (action := one.get("ACTION", ({}, ""))[1].strip().lower()) not in ("display", ""):
+        alarm["action"] = action
+    if (text := unescape(one.get("DESCRIPTION", ({}, ""))[1])) not in ("", ALARM_TEXT):
+        alarm["description"] = text
+    if extra:
+        alarm["extra"] = {name: sorted(found) for name, found in extra.items()}
+    return alarm
+
+
+def _read_trigger(params: Params, value: str) -> Content | None:
+    try:
+        if "P" in value.upper():
+            alarm: Content = {"trigger": write_duration(parse_duration(value))}
+            if params.get("RELATED", "").upper() == "END":
+                alarm["related"] = "end"
+            return alarm
+        instant = datetime.strptime(value.strip().upper(), "%Y%m%dT%H%M%SZ")
+    except ValueError:  # InvalidEvent too: an alarm of a kind we do not know is kept as it is
+        return None
+    return {"trigger": instant.isoformat() + "Z"}
+
+
+def _register_zones(extra: Mapping[str, Sequence[str]], table: ZoneTable) -> None:
+    """Private zones named by unknown properties belong to the content as well."""
+    for found in extra.values():
+        for line in found:
+            if "TZID" in line and (parsed := parse_line(line)) and (tzid := parsed[1].get("TZID")):
+                table.resolve(tzid)
+
+
+# The series
+
+
+def read_series(lines: Sequence[str], events: Sequence[Vevent], table: ZoneTable) -> Content:
+    """The content of all VEVENTs of one UID. Raises `InvalidEvent`.
+
+    A text may hold overrides without a master (somebody was invited to single instances, RFC 5545 3.8.4.4). Then the
+    earliest instance stands for the master, with its RECURRENCE-ID line in ``extra``; the others are overrides, and
+    ``rdates`` names them, so that they occur.
+    """
+    masters = [event for event in events if event.recurrence_line is None]
+    overrides = [event for event in events if event.recurrence_line is not None]
+    if masters:
+        content = read_vevent(lines, masters[0], table)
+        if any(read_vevent(lines, other, table) != content for other in masters[1:]):
+            raise InvalidEvent("Several different events share one UID.")
+        _read_recurrence(masters[0], content, table)
+    else:
+        first = min(overrides, key=lambda event: _recurrence_order(event, table))
+        content = read_vevent(lines, first, table)
+        content.setdefault("extra", {})["RECURRENCE-ID"] = [_recurrence_extra(first)]
+        overrides.remove(first)
+    if overrides:
+        _read_overrides(lines, overrides, content, table)
+    if table.used:
+        content["zones"] = dict(table.used)
+    return content
+
+
+def is_detached(content: Content) -> bool:
+    """Whether it stands for instances without a master; see `read_series`."""
+    return "RECURRENCE-ID" in content.get("extra", {})
+
+
+def _recurrence_extra(event: Vevent) -> str:
+    return extra_line("RECURRENCE-ID", event.recurrence_line or "")
+
+
+def _recurrence_order(event: Vevent, table: ZoneTable) -> tuple[datetime, tuple[int, str]]:
+    moment = read_moment(*event.one["RECURRENCE-ID"], table)
+    return Frame({"start": moment.wall}, table.used).instant(moment), event.rank
+
+
+def _read_overrides(lines: Sequence[str], overrides: list[Vevent], content: Content, table: ZoneTable) -> None:
+    frame = Frame(content, table.used)
+    detached = is_detached(content)
+    cancels = not detached and content.get("status") != "cancelled"
+    latest: dict[str, Vevent] = {}
+    for event in overrides:
+        rid = frame.recurrence_id(read_moment(*event.one["RECURRENCE-ID"], table))
+        if rid not in latest or event.rank >= latest[rid].rank:
+            latest[rid] = event
+    patches: dict[str, Content] = {}
+    cancelled = set()
+    against = content | {"zones": table.used}
+    for rid, event in latest.items():
+        own = read_vevent(lines, event, table)
+        if cancels and own.get("status") == "cancelled":
+            cancelled.add(rid)
+            continue
+        if "RANGE" in event.one["RECURRENCE-ID"][0]:  # kept, though the model has no such thing
+            own.setdefault("extra", {})["RECURRENCE-ID"] = [_recurrence_extra(event)]
+        patches[rid] = instance_patch(against, rid, own)
+    if patches:
+        content["overrides"] = dict(sorted(patches.items()))
+    if detached:
+        content["rdates"] = sorted(patches)
+    # An instance that is there, though it is excepted too, is there (seen in exports of Outlook).
+    exdates = (set(content.pop("exdates", ())) | cancelled) - patches.keys()
+    if exdates:
+        content["exdates"] = sorted(exdates)
+
+
+def _read_recurrence(master: Vevent, content: Content, table: ZoneTable) -> None:
+    frame = Frame(content, table.used)
+    if "RRULE" in master.many:
+        content["rrule"] = read_rule(master.many["RRULE"][0][1], frame)
+    rdates = {rid for params, value, _ in master.many.get("RDATE", ()) for rid in read_rdates(params, value, frame, table)}
+    if rdates:
+        content["rdates"] = sorted(rdates)
+    if "EXDATE" in master.many:
+        times = day_times(content, frame)
+        found = (read_exdates(params, value, frame, table, times) for params, value, _ in master.many["EXDATE"])
+        if exdates := {rid for group in found for rids in group.values() for rid in rids}:
+            content["exdates"] = sorted(exdates)
+
+
+def read_rule(value: str, frame: Frame) -> str:
+    """The canonical RRULE. UNTIL gets the type of the start (RFC 5545 3.3.10): a date is the end of that day."""
+    rule = rules.parse(value)
+    if rule.until is None:
+        return str(rule)
+    return ";".join(
+        f"UNTIL={_until(rule.until, frame)}" if part.startswith("UNTIL=") else part for part in str(rule).split(";")
+    )
+
+
+def _until(until: date | datetime, frame: Frame) -> str:
+    if not isinstance(until, datetime):
+        if frame.all_day:
+            return write_value(Moment(until.isoformat()))
+        until = datetime.combine(until, time(23, 59, 59))
+    if frame.all_day:
+        return write_value(Moment(until.date().isoformat()))
+    if until.tzinfo is not None and frame.zone is not None:
+        return write_value(Moment(until.astimezone(UTC).replace(tzinfo=None).isoformat(), "UTC"))
+    wall = until.replace(tzinfo=None).isoformat()
+    if frame.zone is None:
+        return write_value(Moment(wall))
+    return write_value(Moment(frame.instant(Moment(wall, frame.zone)).replace(tzinfo=None).isoformat(), "UTC"))
+
+
+def day_times(content: Content, frame: Frame) -> list[str]:
+    """The times of day at which the series' rule may have an instance, as ``T10:00:00``."""
+    hour, minute, second = frame.start[11:13], frame.start[14:16], frame.start[17:19]
+    if frame.all_day:
+        return []
+    if "rrule" not in content:
+        return [frame.start[10:]]
+    rule = rules.parse(content["rrule"])
+    hours = [f"{n:02}" for n in rule.by_hour] or [hour]
+    minutes = [f"{n:02}" for n in rule.by_minute] or [minute]
+    return [f"T{h}:{m}:{s}" for h, m, s in product(hours, minutes, [f"{n:02}" for n in rule.by_second] or [second])]
+
+
+def read_exdates(
+    params: Params, value: str, frame: Frame, table: ZoneTable, times: Sequence[str]
+) -> dict[str, list[str]]:
+    """Raw value -> recurrence ids, of an EXDATE line. A date on a timed series excepts that whole day."""
+    found = {}
+    for text in value.split(","):
+        if text.strip():
+            moment = read_moment(params, text, table)
+            moments = [Moment(moment.wall + at) for at in times] if moment.is_date and times else [moment]
+            found[text] = [frame.recurrence_id(each) for each in moments]
+    return found
+
+
+def read_rdates(params: Params, value: str, frame: Frame, table: ZoneTable) -> dict[str, str]:
+    """Recurrence id (of a period ``id/end-id``) -> raw value, of an RDATE line."""
+    found = {}
+    for text in value.split(","):
+        first, slash, last = text.partition("/")
+        if not first.strip():
+            continue
+        start = read_moment(params, first, table)
+        rid = frame.recurrence_id(start)
+        if slash:
+            start = Moment(start.wall, start.zone or frame.zone)
+            ending = "P" in last.upper()
+            end = add(start, parse_duration(last), frame) if ending else read_moment(params, last, table)
+            rid = f"{rid}/{frame.recurrence_id(end)}"
+        found[rid] = text
+    return found

@@ -1,0 +1,433 @@
+"""Instances of an event in time: pure, bounded, exact across changes of offset.
+
+Rules are evaluated on naive wall times (`calhub.calendar.rule`); the zone is attached afterwards by RFC 5545 3.3.5: a
+wall time in a gap takes the offset before it, one that happens twice is the first. Durations of timed events are exact
+(added in UTC), those of all-day events are whole days. Sub-daily rules count in UTC. Timestamps of floating and
+all-day times are computed as if UTC. DTSTART is the first instance even where the rule does not match it (and counts
+for COUNT); ``RANGE=THISANDFUTURE`` is not modelled.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from functools import lru_cache
+from itertools import islice
+from typing import Final, NamedTuple
+
+from calhub.calendar import rule as rules
+from calhub.calendar import zones
+from calhub.calendar.event import TIME_UNIT, Content, InvalidEvent
+
+#: Instances one call of `expand` brings, unless told otherwise.
+LIMIT: Final = 10_000
+
+DAY: Final = 86400
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_NAIVE_EPOCH: Final = datetime(1970, 1, 1)
+_FIRST: Final = datetime(2, 1, 1)
+_LAST: Final = datetime(9998, 12, 31)
+_FIRST_TS: Final = int((_FIRST - _NAIVE_EPOCH).total_seconds())
+_LAST_TS: Final = int((_LAST - _NAIVE_EPOCH).total_seconds())
+_SECOND: Final = timedelta(seconds=1)
+#: Wall time and UTC are never further apart than this, a skipped day included.
+_SLACK: Final = timedelta(days=2)
+
+
+class Occurrence(NamedTuple):
+    """One instance. ``recurrence_id`` is None for a single event; ``start`` and ``end`` are as in the occurrence table.
+
+    ``patch`` is the instance's override, None where it is as the master says.
+    """
+
+    recurrence_id: str | None
+    start: str
+    end: str
+    start_ts: int
+    end_ts: int
+    patch: Content | None
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """How an event reckons: dates, floating wall time, or wall time in a zone."""
+
+    zone: tzinfo
+    all_day: bool = False
+    floating: bool = False
+
+    def ts(self, wall: datetime) -> int:
+        """Timestamp of a naive wall time; zoneinfo's ``fold=0`` is just the rule of RFC 5545 3.3.5."""
+        if self.zone is UTC:
+            return (wall - _NAIVE_EPOCH) // _SECOND
+        return int(wall.replace(tzinfo=self.zone).timestamp())
+
+    def wall(self, ts: int) -> datetime:
+        """Naive wall time of a timestamp."""
+        if self.zone is UTC:
+            return _NAIVE_EPOCH + timedelta(seconds=ts)
+        return (EPOCH + timedelta(seconds=ts)).astimezone(self.zone).replace(tzinfo=None, fold=0)
+
+    def spell(self, ts: int) -> str:
+        """RFC 3339 with offset, local time when floating, a date when all-day: also the form of a recurrence id."""
+        if self.zone is not UTC:
+            return (EPOCH + timedelta(seconds=ts)).astimezone(self.zone).isoformat()
+        text = (_NAIVE_EPOCH + timedelta(seconds=ts)).isoformat()
+        if self.all_day:
+            return text[:10]
+        return text if self.floating else text + "Z"
+
+    def read(self, text: str) -> int:
+        """Timestamp of a recurrence id or of any other spelling of a moment; without offset it is wall time here.
+
+        Raises ValueError for what is no RFC 3339 or iCalendar date or time.
+        """
+        moment = datetime.fromisoformat(text)
+        if self.all_day:
+            return self.ts(datetime.combine(moment, time.min))
+        if moment.tzinfo is None:
+            return self.ts(moment)
+        if self.floating:
+            return self.ts(moment.replace(tzinfo=None))
+        return (moment - EPOCH) // _SECOND
+
+
+def is_recurring(content: Content) -> bool:
+    """Whether the event has recurrence ids at all."""
+    return "rrule" in content or "rdates" in content or "exdates" in content or "overrides" in content
+
+
+def frame_of(content: Content, name: str = "time_zone") -> Frame:
+    """The frame of the start, or with ``"end_time_zone"`` of the end. Raises `InvalidEvent` for an unknown zone."""
+    all_day = bool(content.get("all_day"))
+    zone = content.get(name) or content.get("time_zone")
+    private = content.get("zones")
+    if zone and private and zone in private:
+        return _frame(zone, all_day, zones.tzinfo(zone, private))
+    return _known_frame(zone, all_day)
+
+
+@lru_cache(maxsize=1024)
+def _known_frame(zone: str | None, all_day: bool) -> Frame:
+    known = zone if zone and not all_day and zone != "UTC" else None
+    return _frame(zone, all_day, zones.tzinfo(known, None) if known else UTC)
+
+
+def _frame(zone: str | None, all_day: bool, info: tzinfo) -> Frame:
+    return Frame(UTC if all_day else info, all_day, not all_day and zone is None)
+
+
+def times_of(content: Content) -> tuple[int, int]:
+    """Start and end of the event (of a series: of its master) as timestamps.
+
+    Without an end: one day when all-day, else no length. An end that the clocks put before the start is the start.
+    Raises `InvalidEvent` or ValueError for times that `validate` would refuse.
+    """
+    frame = frame_of(content)
+    start = frame.ts(datetime.fromisoformat(content["start"]))
+    return start, _end_of(content, frame, start)
+
+
+def _end_of(content: Content, frame: Frame, start: int) -> int:
+    text = content.get("end")
+    if text is None:
+        return start + DAY if frame.all_day else start
+    if "end_time_zone" in content:
+        frame = frame_of(content, "end_time_zone")
+    end = frame.ts(datetime.fromisoformat(text))
+    if frame.all_day:
+        return max(end, start + DAY)
+    return max(end, start)
+
+
+def expand(content: Content, start_ts: int, end_ts: int, *, limit: int = LIMIT) -> Iterator[Occurrence]:
+    """Instances that overlap ``[start_ts, end_ts)``, by start; an instance without length counts where it starts.
+
+    A moved instance is found where it is now, not where it was; one whose id the rule does not produce is shown too.
+    Cancelled instances are left out. Ends after ``limit`` instances, and where evaluating the rule takes more than
+    `rule.MAX_WORK`: a hostile rule has fewer instances, it never hangs. Content must have passed `validate`.
+    """
+    if not is_recurring(content):
+        start, end = times_of(content)
+        if limit > 0 and _overlaps(start, end, start_ts, end_ts):
+            frame = frame_of(content)
+            end_frame = frame_of(content, "end_time_zone") if "end_time_zone" in content else frame
+            yield Occurrence(None, frame.spell(start), end_frame.spell(end), start, end, None)
+        return
+    series = Series(content)
+    flows = (series.regular(start_ts, end_ts), series.overridden(start_ts, end_ts))
+    yield from islice(heapq.merge(*flows, key=lambda occurrence: occurrence.start_ts), max(0, limit))
+
+
+def _overlaps(start: int, end: int, range_start: int, range_end: int) -> bool:
+    return start < range_end and (end > range_start or start == end == range_start)
+
+
+class Series:
+    """A recurring event, read once."""
+
+    def __init__(self, content: Content) -> None:
+        """Raises `InvalidEvent` or ValueError for content that `validate` would refuse."""
+        self.content = content
+        self.frame = frame_of(content)
+        self.end_frame = frame_of(content, "end_time_zone") if "end_time_zone" in content else self.frame
+        self.start = datetime.fromisoformat(content["start"])
+        self.start_ts, end_ts = times_of(content)
+        self.duration = end_ts - self.start_ts
+        self.rule = rules.parse(content["rrule"]) if content.get("rrule") else None
+        self.until = None if self.rule is None else until_ts(self.rule, self.frame)
+        self.rdates: dict[int, int | None] = {}
+        for text in content.get("rdates", ()):
+            first, _, last = text.partition("/")
+            self.rdates[self.frame.read(first)] = self.frame.read(last) if last else None
+        # On a timed series a bare date takes out all instances of that day.
+        bare = {text for text in content.get("exdates", ()) if len(text) == 10 and not self.frame.all_day}
+        self.exdays = {date.fromisoformat(text) for text in bare}
+        self.exdates = {self.frame.read(text) for text in content.get("exdates", ()) if text not in bare}
+        self.overrides: dict[int, tuple[str, Content]] = {
+            self.frame.read(rid): (rid, patch) for rid, patch in content.get("overrides", {}).items()
+        }
+
+    def rule_starts(self, start_ts: int, end_ts: int) -> Iterator[tuple[datetime, int]]:
+        """DTSTART and the rule's instances as (wall time, timestamp), in order; a superset of those in the range.
+
+        The wall time is the one the rule speaks of, which in a gap is not the one on the clock.
+        """
+        yield self.start, self.start_ts
+        rule = self.rule
+        if rule is None:
+            return
+        stop = end_ts if self.until is None else min(end_ts, self.until + 1)
+        flow = (self._steps if rule.sub_daily else self._walls)(rule, _within(start_ts), _within(stop))
+        bound = _LAST_TS if self.until is None else self.until
+        later = (found for found in flow if found[1] != self.start_ts and found[1] <= bound)
+        yield from later if rule.count is None else islice(later, rule.count - 1)
+
+    def _walls(self, rule: rules.Rule, start_ts: int, stop: int) -> Iterator[tuple[datetime, int]]:
+        first, last = self.frame.wall(start_ts) - _SLACK, self.frame.wall(stop) + _SLACK
+        for wall in rules.walls(rule, self.start, first, last):
+            yield wall, self.frame.ts(wall)
+
+    def _steps(self, rule: rules.Rule, start_ts: int, stop: int) -> Iterator[tuple[datetime, int]]:
+        clock = Frame(UTC)
+        wall = (lambda utc: utc) if self.frame.zone is UTC else (lambda utc: self.frame.wall(clock.ts(utc)))
+        bounds = [clock.wall(ts) for ts in (self.start_ts, start_ts, stop)]
+        for utc in rules.steps(rule, bounds[0], bounds[1], bounds[2], wall):
+            yield wall(utc), clock.ts(utc)
+
+    def starts(self, start_ts: int, end_ts: int) -> Iterator[tuple[int, int]]:
+        """(start, end) of all instances that start in the range, in order, each once; exceptions not yet taken out."""
+        seen = set()
+        by_rule = ((ts, ts + self.duration) for _, ts in self.rule_starts(start_ts, end_ts))
+        added = ((ts, ts + self.duration if end is None else end) for ts, end in sorted(self.rdates.items()))
+        for start, end in heapq.merge(added, by_rule, key=lambda times: times[0]):
+            if start_ts <= start < end_ts and start not in seen:
+                seen.add(start)
+                yield start, end
+
+    def excluded(self, ts: int) -> bool:
+        """Whether an EXDATE takes this instance out."""
+        return ts in self.exdates or (bool(self.exdays) and self.frame.wall(ts).date() in self.exdays)
+
+    def regular(self, start_ts: int, end_ts: int) -> Iterator[Occurrence]:
+        """The instances without override that overlap the range."""
+        spell, spell_end = self.frame.spell, self.end_frame.spell
+        longest = max([self.duration, *(end - start for start, end in self.rdates.items() if end is not None)])
+        for start, end in self.starts(start_ts - longest, end_ts):
+            if start in self.overrides or self.excluded(start) or not _overlaps(start, end, start_ts, end_ts):
+                continue
+            text = spell(start)
+            yield Occurrence(text, text, spell_end(end), start, end, None)
+
+    def overridden(self, start_ts: int, end_ts: int) -> list[Occurrence]:
+        """The instances with override that overlap the range now, by start."""
+        found = []
+        for ts, (rid, patch) in self.overrides.items():
+            if patch.get("status") == "cancelled":
+                continue
+            occurrence = self._overridden(ts, rid, patch)
+            if _overlaps(occurrence.start_ts, occurrence.end_ts, start_ts, end_ts):
+                found.append(occurrence)
+        return sorted(found, key=lambda occurrence: (occurrence.start_ts, occurrence.recurrence_id))
+
+    def _overridden(self, ts: int, rid: str, patch: Content) -> Occurrence:
+        times = self.times_at(ts)
+        if any(name in patch for name in TIME_UNIT):
+            times = patched_times(times, patch, self.content.get("zones"))
+        start, end = times_of(times)
+        frame = frame_of(times)
+        end_frame = frame_of(times, "end_time_zone") if "end_time_zone" in times else frame
+        return Occurrence(rid, frame.spell(start), end_frame.spell(end), start, end, patch)
+
+    def times_at(self, ts: int) -> Content:
+        """The time fields (and ``zones``) of the unpatched instance with this original start."""
+        names = ("all_day", "time_zone", "end_time_zone", "zones")
+        times = {name: self.content[name] for name in names if name in self.content}
+        end = self.rdates.get(ts)
+        end = ts + self.duration if end is None else end
+        times["start"] = _wall_text(self.frame, ts)
+        if "end" in self.content or end != ts:
+            times["end"] = _wall_text(self.end_frame, end)
+        return times
+
+
+def patched_times(times: Content, patch: Content, private: dict[str, str] | None) -> Content:
+    """The time fields of an instance under its override: a moved start takes the end along, unless that is given."""
+    start, end = times_of(times)
+    result = {name: value for name, value in times.items() if name != "zones"}
+    for name in TIME_UNIT:
+        if name in patch:
+            result[name] = patch[name]
+    result = {name: value for name, value in result.items() if value is not None}
+    if private:
+        result["zones"] = private
+    frame = frame_of(result)
+    if frame.all_day:
+        result["start"] = result["start"][:10]
+    if "end" not in patch and "end" in result:
+        moved = frame.ts(datetime.fromisoformat(result["start"])) + end - start
+        result["end"] = _wall_text(frame_of(result, "end_time_zone"), moved)
+    return result
+
+
+def _within(ts: int) -> int:
+    """The nearest moment that every zone can show."""
+    return max(_FIRST_TS, min(_LAST_TS, ts))
+
+
+def _wall_text(frame: Frame, ts: int) -> str:
+    wall = frame.wall(ts).isoformat()
+    return wall[:10] if frame.all_day else wall
+
+
+def until_ts(rule: rules.Rule, frame: Frame) -> int | None:
+    """The last moment of a rule, inclusive. UNTIL in the wrong form is read as RFC 5545 would have it written.
+
+    A date on a timed series is the end of that day there; a UTC time on an all-day series its date.
+    """
+    until = rule.until
+    if until is None:
+        return None
+    if not isinstance(until, datetime):
+        return frame.ts(datetime.combine(until, time.min if frame.all_day else time(23, 59, 59)))
+    return frame.read(until.isoformat())
+
+
+def canonical_rrule(text: str, content: Content) -> str:
+    """The RRULE value in its canonical form, UNTIL in the form that goes with the event's start.
+
+    Raises `InvalidEvent` for a rule that cannot be read.
+    """
+    rule, frame = rules.parse(text), frame_of(content)
+    ts = until_ts(rule, frame)
+    if ts is None:
+        return str(rule)
+    return str(replace(rule, until=until_at(frame, ts)))
+
+
+def until_at(frame: Frame, ts: int) -> date | datetime:
+    """A moment in the form UNTIL must have (3.3.10): a date, floating, or UTC."""
+    if frame.all_day:
+        return frame.wall(ts).date()
+    return frame.wall(ts) if frame.floating else EPOCH + timedelta(seconds=ts)
+
+
+def follow(content: Content, times: Content) -> Content:
+    """The series with the time fields ``times``: everything that hangs on its start is moved by the same wall time.
+
+    That is the ids in ``rdates``, ``exdates`` and ``overrides``, UNTIL, and BY parts that said what the start was.
+    """
+    old, new = frame_of(content), frame_of(times)
+    before, after = datetime.fromisoformat(content["start"]), datetime.fromisoformat(times["start"])
+
+    def moved(ts: int) -> int:
+        wall = old.wall(ts) + (after - before)
+        return new.ts(datetime.combine(wall, time.min) if new.all_day else wall)
+
+    def respell(text: str) -> str:
+        return "/".join(new.spell(moved(old.read(part))) for part in text.split("/"))
+
+    result = {name: value for name, value in content.items() if name not in TIME_UNIT} | times
+    for name in ("rdates", "exdates"):
+        if name in content:
+            result[name] = sorted(map(respell, content[name]))
+    if "overrides" in content:
+        result["overrides"] = {respell(rid): patch for rid, patch in sorted(content["overrides"].items())}
+    if "rrule" in content:
+        rule = rules.follow(rules.parse(content["rrule"]), before, after)
+        until = until_ts(rule, old)
+        result["rrule"] = str(rule if until is None else replace(rule, until=until_at(new, moved(until))))
+    return result
+
+
+def canonical_recurrence_id(content: Content, spelling: str) -> str:
+    """The recurrence id for any spelling of the instant, RFC 3339 or iCalendar; without offset in the master's zone.
+
+    A date on a timed series stands for the master's time on that day. Does not ask whether there is such an instance.
+    Raises `InvalidEvent` for what is no date or time.
+    """
+    frame, text = frame_of(content), spelling.strip().upper()
+    try:
+        if not frame.all_day and len(text.replace("-", "")) == 8:
+            at = datetime.fromisoformat(content["start"]).time()
+            return frame.spell(frame.ts(datetime.combine(date.fromisoformat(text), at)))
+        return frame.spell(frame.read(text))
+    except (ValueError, OverflowError):
+        raise InvalidEvent("The recurrence id is not a date or time in RFC 3339 form.") from None
+
+
+def validate(content: Content) -> None:
+    """Whether the event's times and recurrence can be evaluated; after this `expand` raises nothing.
+
+    Raises `InvalidEvent`.
+    """
+    _validate_times(content)
+    if not is_recurring(content):
+        return
+    if content.get("rrule"):
+        rules.parse(content["rrule"])
+    for name in ("rdates", "exdates"):
+        for text in content.get(name, ()):
+            for part in text.split("/"):
+                canonical_recurrence_id(content, part)
+    for rid, patch in content.get("overrides", {}).items():
+        canonical_recurrence_id(content, rid)
+        for name in ("start", "end"):
+            if patch.get(name) is not None or (name == "start" and name in patch):
+                _wall_of(patch[name], name)
+    try:
+        Series(content).overridden(_FIRST_TS, _LAST_TS)
+    except (ValueError, OverflowError) as error:
+        if isinstance(error, InvalidEvent):
+            raise
+        raise InvalidEvent("The event's recurrence holds a date or time that cannot be read.") from None
+
+
+def _validate_times(content: Content) -> None:
+    if not content.get("start"):
+        raise InvalidEvent("The event has no start.")
+    for name in ("time_zone", "end_time_zone"):
+        frame_of(content, name)
+    start = _wall_of(content["start"], "start")
+    end = _wall_of(content["end"], "end") if "end" in content else start
+    all_day = bool(content.get("all_day"))
+    if any(name in content and all_day != (len(content[name]) == 10) for name in ("start", "end")):
+        raise InvalidEvent("An all-day event has dates, any other has dates with times.")
+    if content.get("end_time_zone") in (None, content.get("time_zone")):
+        early = end < start
+    else:
+        early = frame_of(content, "end_time_zone").ts(end) < frame_of(content).ts(start)
+    if early:
+        raise InvalidEvent("The event ends before it starts.")
+
+
+def _wall_of(text: str, name: str) -> datetime:
+    try:
+        wall = datetime.fromisoformat(text)
+    except (ValueError, TypeError):
+        raise InvalidEvent(f"The event's {name} is not a date or time.") from None
+    if wall.tzinfo is not None or not _FIRST <= wall <= _LAST:
+        raise InvalidEvent(f"The event's {name} is not a local time between the years 2 and 9998.")
+    return wall

@@ -1,0 +1,123 @@
+"""What goes wrong, as a user sees it: one sentence, a hint, an exit code; never a stack trace.
+
+Exit codes: 0 all done; 1 something failed; 2 usage; 3 another pass holds the lock; 4 done, but conflicts or holds
+wait for a person. Where several apply: 2, 1, 3, 4. An interruption by the user is 130, as shells expect.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import typer
+
+FAILED: Final = 1
+USAGE: Final = 2
+LOCKED: Final = 3
+WAITING: Final = 4
+INTERRUPTED: Final = 130
+
+#: Where the details of unexpected errors are kept, below the home.
+LOG_FILE: Final = Path("logs") / "calhub.log"
+_LOG_LIMIT_BYTES: Final = 1_000_000
+
+
+@dataclass
+class CommandError(Exception):
+    """A command cannot do what was asked. ``hint`` says what to do instead."""
+
+    message: str
+    hint: str = ""
+    code: int = FAILED
+
+    def __str__(self) -> str:
+        return self.message
+
+
+def usage(message: str, hint: str = "") -> CommandError:
+    """The command line itself is wrong."""
+    return CommandError(message, hint, USAGE)
+
+
+def explain(error: BaseException, home: Path | None) -> CommandError:
+    """The one sentence, hint and exit code for any error; details of unexpected ones go to the log file."""
+    if isinstance(error, CommandError):
+        return error
+    if isinstance(error, typer.TyperException):
+        return _of_typer(error)
+    if isinstance(error, KeyboardInterrupt | typer.Abort):
+        return CommandError("Interrupted; what was committed stays.", code=INTERRUPTED)
+    return _of_calhub(error) or _of_system(error) or _unexpected(error, home)
+
+
+def _of_typer(error: typer.TyperException) -> CommandError:
+    message = " ".join(error.format_message().split())
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context is not None else "calhub"
+    return CommandError(message, f"See: {path} --help", error.exit_code)
+
+
+def _of_calhub(error: BaseException) -> CommandError | None:
+    # Imported here, since a command that goes well needs none of them.
+    from calhub.calendar.event import InvalidEvent
+    from calhub.hub.errors import Ambiguous, Busy, InvalidValue
+
+    if isinstance(error, InvalidEvent):
+        return CommandError(str(error), "Change the value and try again.", USAGE)
+    message, hint = getattr(error, "message", None), getattr(error, "hint", "")
+    if not isinstance(message, str) or not isinstance(hint, str):
+        return None
+    if isinstance(error, Ambiguous | InvalidValue):
+        return CommandError(message, hint, USAGE)
+    return CommandError(message, hint, LOCKED if isinstance(error, Busy) else FAILED)
+
+
+def _of_system(error: BaseException) -> CommandError | None:
+    if isinstance(error, OSError) and error.strerror:
+        what = f"{error.filename}: {error.strerror}." if error.filename else f"{error.strerror}."
+        return CommandError(what, "Check the path, its permissions and the free space.")
+    if isinstance(error, RecursionError | MemoryError):
+        return CommandError("There is not enough memory for this.", "Try with less at once.")
+    return None
+
+
+def _unexpected(error: BaseException, home: Path | None) -> CommandError:
+    log = record(error, home) if home is not None else None
+    details = f"; details are in {log}" if log is not None else ""
+    return CommandError("Something unexpected happened; this is a fault of calhub.", f"Run: calhub doctor{details}")
+
+
+def record(error: BaseException, home: Path) -> Path | None:
+    """Append where an error arose to the log file: kinds and code places, no messages, so no event contents.
+
+    Returns the file, or None where it cannot be written; that must not hide the error itself.
+    """
+    lines = [f"{datetime.now(UTC).isoformat(timespec='seconds')} unexpected error"]
+    cause: BaseException | None = error
+    while cause is not None:
+        kind = type(cause)
+        lines.append(f"  {kind.__module__}.{kind.__qualname__}")
+        lines += [f"    {frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(cause.__traceback__)]
+        cause = cause.__cause__ or cause.__context__
+    log = home / LOG_FILE
+    try:
+        log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if log.exists() and log.stat().st_size > _LOG_LIMIT_BYTES:
+            log.replace(log.with_suffix(".log.1"))
+        with log.open("a", encoding="utf-8") as file:
+            file.write("\n".join(lines) + "\n")
+    except OSError:
+        return None
+    return log
+
+
+def swallow_broken_pipe() -> None:
+    """Whoever read our output has gone (``calhub agenda | head``): keep the interpreter from complaining at its end."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, sys.stdout.fileno())
+    os.close(null)

@@ -1,0 +1,72 @@
+"""The ordered change log: what happened in the hub, each change with its ``seq``.
+
+Rows are written by `calhub.hub.events` in the transaction of the change itself, so the log never says more or less
+than the events do.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any, Final, Literal, cast
+
+from sqlalchemy import Connection
+
+from calhub.calendar.event import Content
+
+Op = Literal["create", "update", "delete"]
+
+
+@dataclass(frozen=True)
+class Change:
+    """One change of one event. ``fields`` are path names (``title``, ``attendees/a@x``), empty for a delete.
+
+    ``before`` is the content before, None for a create. ``replica_id`` is the replica that brought it, None for a
+    person, a rule or an undo.
+    """
+
+    seq: int
+    event_id: int
+    uid: str
+    op: Op
+    fields: tuple[str, ...]
+    before: Content | None
+    replica_id: int | None
+    run_id: int | None
+    at: str
+
+
+_COLUMNS: Final = "seq, event_id, uid, op, fields, before, replica_id, run_id, at"
+_SINCE: Final = f"SELECT {_COLUMNS} FROM change WHERE calendar_id = ? AND seq > ? ORDER BY seq"
+_OF_RUN: Final = f"SELECT {_COLUMNS} FROM change WHERE run_id = ? ORDER BY seq"
+
+
+def changes_since(conn: Connection, seq: int, calendar_id: int) -> list[Change]:
+    """The changes in one calendar after ``seq``, oldest first. An event may occur several times."""
+    return [_change(tuple(row)) for row in conn.exec_driver_sql(_SINCE, (calendar_id, seq))]
+
+
+def run_changes(conn: Connection, run_id: int) -> list[Change]:
+    """The changes one run made in the hub, oldest first."""
+    return [_change(tuple(row)) for row in conn.exec_driver_sql(_OF_RUN, (run_id,))]
+
+
+def last_seq(conn: Connection) -> int:
+    """The ``seq`` of the latest change; 0 before the first. Never given out twice, also when old rows are removed."""
+    found = conn.exec_driver_sql("SELECT seq FROM sqlite_sequence WHERE name = 'change'").scalar()
+    return 0 if found is None else int(found)
+
+
+def _change(row: tuple[Any, ...]) -> Change:
+    seq, event_id, uid, op, fields, before, replica_id, run_id, at = row
+    return Change(
+        seq=seq,
+        event_id=event_id,
+        uid=uid,
+        op=cast(Op, op),
+        fields=tuple(json.loads(fields)),
+        before=None if before is None else json.loads(before),
+        replica_id=replica_id,
+        run_id=run_id,
+        at=at,
+    )

@@ -1,0 +1,51 @@
+"""Errors of the hub, each one sentence for the user and a hint of what to do.
+
+HubError
+  NotFound         nothing of that name or id
+  Ambiguous        several of that name; carries the candidates
+  InvalidValue     the request contradicts itself or what is stored (usage: exit code 2)
+  Busy             another pass or another writer holds the lock (exit code 3)
+  NewerDatabase    the database was written by a later version of calhub
+  CorruptDatabase  the file is damaged, or no database of ours
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class HubError(Exception):
+    """Something is wrong with the hub. ``message`` is one sentence, ``hint`` says what to do; neither holds secrets."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class NotFound(HubError):
+    """Nothing goes by the name given."""
+
+
+class Ambiguous(HubError):
+    """Several things go by the name given. ``candidates`` are spellings that name one each."""
+
+    def __init__(self, message: str, candidates: Sequence[str], hint: str = "") -> None:
+        self.candidates = tuple(candidates)
+        super().__init__(message, hint or f"Name one of: {', '.join(self.candidates)}.")
+
+
+class InvalidValue(HubError):
+    """What was asked for is not possible with what is stored; nothing was changed."""
+
+
+class Busy(HubError):
+    """Another process holds the lock; trying again later helps."""
+
+
+class NewerDatabase(HubError):
+    """The database was written by a later version of calhub; it was not touched."""
+
+
+class CorruptDatabase(HubError):
+    """The file is damaged or not a calhub database; it was not touched."""

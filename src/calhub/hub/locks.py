@@ -1,0 +1,56 @@
+"""Locks between processes, held on files under ``home/locks``; the OS releases them when their process dies.
+
+A pass over a replica holds that replica's lock and, shared, the lock of the hub; restoring and migrating take the
+lock of the hub for themselves, so neither runs beside a pass.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from calhub.hub.errors import Busy
+
+
+@contextmanager
+def replica_lock(home: Path, replica_id: int) -> Iterator[None]:
+    """Hold the lock of one replica. Raises `Busy` at once when another pass holds it, also one in this process."""
+    message = f"Another pass is working on replica {replica_id}."
+    with (
+        _held(home, "hub", fcntl.LOCK_SH | fcntl.LOCK_NB, "The hub is being restored or migrated."),
+        _held(home, f"replica-{replica_id}", fcntl.LOCK_EX | fcntl.LOCK_NB, message),
+    ):
+        yield
+
+
+@contextmanager
+def hub_lock(home: Path) -> Iterator[None]:
+    """Keep every pass out. Raises `Busy` at once while one is under way."""
+    with _held(home, "hub", fcntl.LOCK_EX | fcntl.LOCK_NB, "A pass is under way."):
+        yield
+
+
+@contextmanager
+def migration_lock(home: Path) -> Iterator[None]:
+    """Hold the lock under which the schema is created or changed, waiting for whoever holds it now."""
+    with _held(home, "migration", fcntl.LOCK_EX, "The hub is being migrated."):
+        yield
+
+
+@contextmanager
+def _held(home: Path, name: str, how: int, message: str) -> Iterator[None]:
+    folder = home / "locks"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # The file stays behind on purpose: removing it would let two processes lock two different files of one name.
+    handle = os.open(folder / f"{name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(handle, how)
+        except BlockingIOError as error:
+            raise Busy(message, "Wait until it has ended, then try again.") from error
+        yield
+    finally:
+        os.close(handle)

@@ -1,0 +1,37 @@
+"""The kinds of providers, and how to connect to one.
+
+A provider is a module with ``connect(settings, secrets) -> Provider`` that raises a `ProviderError` with trait FATAL
+for bad settings and does not talk to the service. It is imported only when an account of its kind is used, so that a
+command pays for no service it does not need.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Final
+
+from calhub.providers.base import Provider, ProviderError, Trait
+from calhub.providers.layers import Retry
+
+_MODULES: Final = {
+    "caldav": "calhub.providers.caldav",
+    "folder": "calhub.providers.folder",
+    "feed": "calhub.providers.feed",
+}
+
+#: The kinds an account can have, in the order in which they are offered.
+KINDS: Final = tuple(_MODULES)
+
+
+def connect(kind: str, settings: Mapping[str, str], secrets: Mapping[str, str]) -> Provider:
+    """The provider of an account, with passing failures retried.
+
+    ``settings`` and ``secrets`` are those of the account; which keys there are is up to the kind. Raises
+    `ProviderError` with trait FATAL for an unknown kind or bad settings; the service itself is first asked by
+    `Provider.discover`.
+    """
+    if kind not in _MODULES:
+        raise ProviderError(f"There is no provider {kind!r}.", f"Use one of: {', '.join(KINDS)}.", Trait.FATAL)
+    provider: Provider = import_module(_MODULES[kind]).connect(settings, secrets)
+    return Retry(provider)

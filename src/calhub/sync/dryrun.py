@@ -1,0 +1,98 @@
+"""`sync --dry-run`: the real engine on a copy of the hub, with providers that only pretend to write."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from calhub.hub.backup import backup
+
+from calhub.calendar.event import Content
+from calhub.hub.accounts import Account
+from calhub.hub.database import Hub
+from calhub.providers.base import Capabilities, Done, Item, Known, Outcome, Page, Provider, RemoteCalendar
+from calhub.sync.report import Progress, RunReport
+
+if TYPE_CHECKING:  # the engine imports this module lazily
+    from calhub.sync.engine import Connect
+
+
+class Pretend:
+    """A provider whose reads are real and whose writes always succeed without leaving the house."""
+
+    def __init__(self, provider: Provider) -> None:
+        self._provider = provider
+        self._writes = 0
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return self._provider.capabilities
+
+    @property
+    def requests(self) -> int:
+        return self._provider.requests
+
+    def discover(self) -> list[RemoteCalendar]:
+        return self._provider.discover()
+
+    def changes(self, calendar: str, cursor: str | None, known: Known) -> Iterator[Page]:
+        return self._provider.changes(calendar, cursor, known)
+
+    def get(self, calendar: str, remote_id: str) -> Item | None:
+        return self._provider.get(calendar, remote_id)
+
+    def find(self, calendar: str, uid: str) -> Item | None:
+        return self._provider.find(calendar, uid)
+
+    def reserve(self, calendar: str, uid: str) -> str:
+        return self._provider.reserve(calendar, uid)
+
+    def _echo(self, remote_id: str, uid: str, content: Content, raw: str | None) -> Outcome:
+        self._writes += 1
+        return Done(Item(remote_id=remote_id, version=f"dry-run-{self._writes}", uid=uid, content=content, raw=raw))
+
+    def create(self, calendar: str, remote_id: str, uid: str, content: Content) -> Outcome:  # noqa: ARG002 - the contract's
+        return self._echo(remote_id, uid, content, None)
+
+    def update(
+        self, calendar: str, remote_id: str, uid: str, content: Content, *, expected: str | None, raw: str | None  # noqa: ARG002
+    ) -> Outcome:  # fmt: skip
+        return self._echo(remote_id, uid, content, raw)
+
+    def delete(self, calendar: str, remote_id: str, *, expected: str | None) -> Outcome:  # noqa: ARG002 - the contract's
+        return Done(None)
+
+    def create_calendar(self, name: str, *, color: str | None = None, time_zone: str | None = None) -> RemoteCalendar:
+        raise AssertionError(f"a pass never creates calendars ({name}, {color}, {time_zone})")
+
+    def delete_calendar(self, calendar: str) -> None:
+        raise AssertionError(f"a pass never deletes calendars ({calendar})")
+
+    def close(self) -> None:
+        self._provider.close()
+
+
+def rehearse(
+    hub: Hub,
+    connect: Connect,
+    replica_ids: Sequence[int] | None,
+    account: str | None,
+    calendar: str | None,
+    *,
+    full: bool,
+    progress: Progress,
+) -> list[RunReport]:
+    """The reports a `sync` would give now, each with its plan. The hub and the remotes stay as they are."""
+    from calhub.sync.engine import Session, choose
+
+    def pretend(of: Account) -> Provider:
+        return Pretend(connect(of))
+
+    with tempfile.TemporaryDirectory(prefix="calhub-dry-run-") as folder:
+        home = Path(folder)
+        backup(hub, home / "hub.db")
+        with Hub.open(home, clock=hub.clock) as copy:
+            chosen = choose(copy, replica_ids=replica_ids, account=account, calendar=calendar)
+            return Session(copy, pretend, full=full, progress=progress, dry_run=True).run(chosen)

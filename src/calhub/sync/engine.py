@@ -1,0 +1,220 @@
+"""The engine: passes over replicas. Observe and pull all of them, then push all of them.
+
+One dead account or one bad item never stops the others; each failure is kept with its reason. A pass may be stopped
+anywhere: everything it commits is a state from which the next pass goes on.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+
+from calhub.hub import accounts, inbox, links, runs
+from calhub.hub.accounts import Account, Replica
+from calhub.hub.database import Hub
+from calhub.hub.errors import Busy, HubError
+from calhub.hub.locks import replica_lock
+from calhub.providers.base import Provider, ProviderError, Trait
+from calhub.sync.context import OutOfTime, Pass
+from calhub.sync.observe import observe
+from calhub.sync.pull import pull, pull_first
+from calhub.sync.push import push
+from calhub.sync.recover import recover_open
+from calhub.sync.report import Progress, RunReport, no_progress
+
+Connect = Callable[[Account], Provider]
+
+#: A stale write makes push pull; what it brought then goes to the other replicas in the same sync, so many times.
+_PUSH_ROUNDS = 3
+
+
+def sync(
+    hub: Hub,
+    connect: Connect,
+    *,
+    replica_ids: Sequence[int] | None = None,
+    account: str | None = None,
+    calendar: str | None = None,
+    full: bool = False,
+    dry_run: bool = False,
+    deadline: float | None = None,
+    progress: Progress = no_progress,
+) -> list[RunReport]:
+    """Bring the chosen replicas (default: all that are not paused) and the hub in step.
+
+    ``deadline`` is an instant of `time.monotonic`; when it passes, the work under way is committed and the rest is left
+    to the next pass. With ``dry_run`` nothing changes anywhere: the engine runs on a copy of the hub, with providers
+    that only pretend to write, and each report holds its plan.
+    """
+    if dry_run:
+        from calhub.sync.dryrun import rehearse
+
+        return rehearse(hub, connect, replica_ids, account, calendar, full=full, progress=progress)
+    chosen = choose(hub, replica_ids=replica_ids, account=account, calendar=calendar)
+    return Session(hub, connect, full=full, deadline=deadline, progress=progress).run(chosen)
+
+
+def choose(
+    hub: Hub, *, replica_ids: Sequence[int] | None = None, account: str | None = None, calendar: str | None = None
+) -> list[Replica]:
+    """The replicas a sync is about. Raises NotFound for an unknown account or calendar."""
+    with hub.read() as conn:
+        account_id = accounts.account(conn, account).id if account is not None else None
+        calendar_id = accounts.calendar(conn, calendar).id if calendar is not None else None
+        found = accounts.replicas(conn, calendar_id=calendar_id, account_id=account_id)
+    return [each for each in found if each.state != "paused" and (replica_ids is None or each.id in replica_ids)]
+
+
+class Session:
+    """One `sync`: the passes of several replicas, with one provider per account."""
+
+    def __init__(
+        self,
+        hub: Hub,
+        connect: Connect,
+        *,
+        full: bool = False,
+        deadline: float | None = None,
+        progress: Progress = no_progress,
+        dry_run: bool = False,
+    ) -> None:
+        self._hub = hub
+        self._connect = connect
+        self._full = full
+        self._deadline = deadline
+        self._progress = progress
+        self._dry_run = dry_run
+        self._providers: dict[int, Provider] = {}
+        self._dead: dict[int, ProviderError] = {}
+
+    def run(self, replicas: Sequence[Replica]) -> list[RunReport]:
+        reports: list[RunReport] = []
+        passes: list[Pass] = []
+        with ExitStack() as stack:
+            stack.callback(self._close)
+            for replica in replicas:
+                report = RunReport(
+                    account=replica.account, calendar=replica.calendar, remote=replica.remote_name,
+                    replica_id=replica.id, dry_run=self._dry_run,
+                )  # fmt: skip
+                reports.append(report)
+                try:
+                    stack.enter_context(replica_lock(self._hub.home, replica.id))
+                except Busy as busy:
+                    report.status = "skipped"
+                    report.errors.append({"uid": None, "message": busy.message})
+                    continue
+                started = self._start(replica, report)
+                if started is not None:
+                    passes.append(started)
+            self._passes(passes)
+        return reports
+
+    def _close(self) -> None:
+        for provider in self._providers.values():
+            provider.close()
+
+    def _passes(self, passes: list[Pass]) -> None:
+        ready = [each for each in passes if self._step(each, _pull_step)]
+        for _ in range(_PUSH_ROUNDS):
+            moved = False
+            for each in ready:
+                moved |= self._step(each, push)
+            ready = [each for each in ready if each.report.status == "ok"]
+            if not moved:
+                break
+        for each in passes:
+            self._finish(each)
+
+    def _start(self, replica: Replica, report: RunReport) -> Pass | None:
+        hub = self._hub
+        with hub.transaction() as conn:
+            # Read again under the lock: another pass may just have moved the cursor.
+            replica = accounts.replica(conn, replica.id)
+            account = accounts.account(conn, replica.account)
+            report.run_id = runs.start_run(conn, replica, kind="sync", now=hub.now())
+        try:
+            if account.id not in self._providers:
+                self._providers[account.id] = self._connect(account)
+        except ProviderError as error:
+            self._dead[account.id] = error
+            self._fail(replica, report, error)
+            return None
+        return Pass(
+            hub=hub,
+            replica=replica,
+            provider=self._providers[account.id],
+            report=report,
+            full=self._full,
+            progress=self._progress,
+            out_of_time=self._out_of_time,
+        )
+
+    def _out_of_time(self) -> bool:
+        return self._deadline is not None and time.monotonic() >= self._deadline
+
+    def _step(self, of: Pass, step: Callable[[Pass], bool]) -> bool:
+        """Run one step of a pass; its failure is this pass's alone."""
+        account_id = of.replica.account_id
+        began, requests = time.monotonic(), of.provider.requests
+        try:
+            if account_id in self._dead:
+                raise self._dead[account_id]
+            return step(of)
+        except ProviderError as error:
+            if error.trait in (Trait.LOGIN, Trait.RETRY, Trait.FATAL):
+                self._dead[account_id] = error
+            of.report.fail(None, error.message)
+            self._mark(of.replica, error)
+        except OutOfTime:
+            of.report.fail(None, "The time for this sync was over; the rest goes on with the next one.")
+        except HubError as error:
+            of.report.fail(None, error.message)
+        finally:
+            of.report.requests += of.provider.requests - requests
+            of.report.duration_ms += round((time.monotonic() - began) * 1000)
+        return False
+
+    def _fail(self, replica: Replica, report: RunReport, error: ProviderError) -> None:
+        report.fail(None, error.message)
+        self._mark(replica, error)
+        self._record(report)
+
+    def _mark(self, replica: Replica, error: ProviderError) -> None:
+        with self._hub.transaction() as conn:
+            accounts.update_replica(conn, replica.id, state="failing", error=error.message)
+            if error.trait is not Trait.GONE:
+                state = "needs_login" if error.trait is Trait.LOGIN else "failing"
+                accounts.set_account_state(conn, replica.account_id, state, error.message)
+
+    def _finish(self, of: Pass) -> None:
+        hub, report = self._hub, of.report
+        with hub.transaction() as conn:
+            report.counts["quarantined"] = inbox.quarantine_count(conn, of.replica.id)
+            if report.status in ("ok", "held"):
+                state = "held" if report.status == "held" else "ok"
+                accounts.update_replica(conn, of.replica.id, state=state, error=None, last_success=hub.now())
+                if of.replica.account_id not in self._dead:
+                    accounts.set_account_state(conn, of.replica.account_id, "ok", None)
+            if report.status == "ok":
+                accounts.update_replica(conn, of.replica.id, phase="steady")
+        self._record(report)
+
+    def _record(self, report: RunReport) -> None:
+        assert report.run_id is not None
+        with self._hub.transaction() as conn:
+            runs.finish_run(
+                conn, report.run_id, status=report.status, counts=report.counts, errors=report.errors,
+                requests=report.requests, duration_ms=report.duration_ms, now=self._hub.now(),
+            )  # fmt: skip
+
+
+def _pull_step(of: Pass) -> bool:
+    """Settle doubt, observe, carry into the hub. True when the pass may go on to push."""
+    recover_open(of)
+    first = of.first_pass and of.policy.direction != "push"
+    observe(of, after_page=(lambda ids: pull_first(of, ids)) if first else None)
+    with of.hub.read() as conn:
+        pending = links.pending_ids(conn, of.replica.id)
+    return pull(of, pending)

@@ -1,0 +1,55 @@
+"""The mass-change guard: refuses a plan that looks like an accident (Q9). Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from calhub.hub.inbox import Side
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """Hold when one kind of change hits more than ``number`` events and more than ``share`` of those linked."""
+
+    number: int = 10
+    share: float = 0.3
+
+
+#: A scope that had this many linked events and is now empty is held whatever the limits say.
+EMPTY_SCOPE = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """One planned write, as far as the guard cares. ``asked``: a person gave the command for it."""
+
+    op: str
+    uid: str
+    remote_id: str | None = None
+    asked: bool = False
+
+
+def counts(steps: Iterable[Step]) -> dict[str, int]:
+    found = Counter(step.op for step in steps)
+    return {op: found[op] for op in ("create", "update", "delete")}
+
+
+def check(steps: list[Step], *, side: Side, linked: int, limits: Limits, first_pass: bool) -> str | None:
+    """Why the plan must wait for a person, as one sentence; None = go ahead.
+
+    Creates are free on a replica's first pass, when a person's own command asked for them, and while nothing is
+    linked yet (there is nothing to multiply).
+    """
+    counted = counts(step for step in steps if not (step.op == "create" and (first_pass or step.asked)))
+    where = "in the hub" if side == "hub" else "at the remote"
+    if linked >= EMPTY_SCOPE and counted["delete"] >= linked:
+        return f"All {linked} linked events would be deleted {where}."
+    for op, count in counted.items():
+        if op == "create" and linked == 0:
+            continue
+        if count > limits.number and count > limits.share * linked:
+            done = {"create": "created", "update": "changed", "delete": "deleted"}[op]
+            return f"{count} events would be {done} {where}, with {linked} linked."
+    return None

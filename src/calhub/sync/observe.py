@@ -1,0 +1,68 @@
+"""Observe: bring the replica's observations up to what the remote shows now.
+
+Each page's rows and its cursor commit together (I6). Absence counts as deletion only after a listing that the provider
+declares complete.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from calhub.hub import accounts, links
+from calhub.providers.base import Item, Page
+from calhub.sync.context import Pass
+
+
+def observe(of: Pass, *, after_page: Callable[[Sequence[str]], None] | None = None) -> None:
+    """Read what changed. ``after_page`` is called with the remote ids of each page once they are committed.
+
+    Raises `ProviderError`; pages committed until then stay, and the next pass goes on from their cursor.
+    """
+    with of.hub.read() as conn:
+        known = links.KnownVersions(conn, of.replica.id)
+    cursor = None if of.full else of.replica.cursor
+    seen: set[str] = set()
+    done = 0
+    for page in of.provider.changes(of.replica.remote_id, cursor, known):
+        seen.update(page.present)
+        seen.update(item.remote_id for item in page.items)
+        fresh = [item for item in page.items if _is_news(item, known)]
+        _store(of, page, fresh, known, seen)
+        done += len(page.items)
+        of.progress("reading", done, page.total)
+        if after_page is not None and fresh:
+            after_page([item.remote_id for item in fresh])
+        of.check_time()
+
+
+def _is_news(item: Item, known: links.KnownVersions) -> bool:
+    """Our own write comes back in the next listing: same version, nothing to do."""
+    return item.version is None or item.remote_id not in known or known.version(item.remote_id) != item.version
+
+
+def _store(of: Pass, page: Page, fresh: list[Item], known: links.KnownVersions, seen: set[str]) -> None:
+    now = of.hub.now()
+    with of.hub.transaction() as conn:
+        links.observe_items(conn, of.replica.id, fresh, now=now)
+        links.observe_gone(conn, of.replica.id, page.removed, now=now)
+        if page.complete:
+            links.observe_gone(
+                conn, of.replica.id, [known_id for known_id in known.ids() if known_id not in seen], now=now
+            )
+        if page.cursor is not None:
+            accounts.update_replica(conn, of.replica.id, cursor=page.cursor)
+
+
+def observe_one(of: Pass, remote_id: str, uid: str) -> str | None:
+    """Look at one item after doubt; returns the remote id under which it is, or None when it is certainly gone.
+
+    Raises `ProviderError` when the remote cannot say.
+    """
+    item = of.provider.get(of.replica.remote_id, remote_id) or of.provider.find(of.replica.remote_id, uid)
+    now = of.hub.now()
+    with of.hub.transaction() as conn:
+        if item is None or item.remote_id != remote_id:
+            links.observe_gone(conn, of.replica.id, [remote_id], now=now)
+        if item is not None:
+            links.observe_items(conn, of.replica.id, [item], now=now)
+    return None if item is None else item.remote_id

@@ -1,0 +1,242 @@
+"""The planner: what one pass has to do for one event in one replica. Pure: no clock, no I/O, no randomness.
+
+A pass has two steps, so that `sync` can pull every replica before it pushes any:
+
+*pull* takes the remote's change into the hub and moves both bases to the remote's present state. What remains between
+base and hub afterwards is exactly the hub's own change.
+*push* writes that rest to the remote. It needs nothing but link and event.
+
+Both speak in patches: ``diff(base_remote, remote)`` is the remote's change, ``diff(base_hub, hub projected)`` the hub's
+(docs/architecture.md, "Two faces"). The decision table is that of the two functions' docstrings.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from calhub.calendar.fields import Clash, apply, changed_fields, diff, merge, path_name, project
+
+from calhub.calendar.event import Content
+
+ConflictPolicy = Literal["merge", "newest", "hub", "remote", "ask"]
+Direction = Literal["both", "pull", "push"]
+OpName = Literal["create", "update", "delete"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Policy:
+    """What the user and the provider have settled for a replica."""
+
+    conflicts: ConflictPolicy = "merge"
+    direction: Direction = "both"
+    keeps: frozenset[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class HubSide:
+    content: Content  # of a tombstone: as it was when deleted
+    deleted: bool
+    updated: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class RemoteSide:
+    content: Content | None  # None: certainly gone
+    modified: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bases:
+    remote: Content
+    hub: Content
+
+
+@dataclass(frozen=True, kw_only=True)
+class Write:
+    """One write to one side. ``content`` is the whole new content of that side, None for a delete."""
+
+    op: OpName
+    content: Content | None
+    fields: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Noted:
+    """A clash to be kept for a person: ``open`` waits for one, ``auto`` was decided and can be flipped."""
+
+    state: Literal["open", "auto"]
+    fields: tuple[dict[str, Any], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pull:
+    """What the pull step does. ``bases`` None = there is (to be) no link."""
+
+    hub: Write | None = None
+    bases: Bases | None = None
+    noted: Noted | None = None
+
+
+def plan_pull(hub: HubSide | None, remote: RemoteSide, bases: Bases | None, policy: Policy) -> Pull:
+    """Take a remote's observation into the hub.
+
+    ======  =======  =======  ===================================================================
+    base    hub      remote   decision
+    ======  =======  =======  ===================================================================
+    b       any      b        move nothing
+    b       b        r        r into the hub
+    b       h        r        merge by field; a clash by policy, the loser noted
+    b       b        gone     delete in the hub
+    b       h        gone     edit against delete: by policy, normally unlink, so that push creates it again; noted
+    b       deleted  r        delete against edit: by policy, normally the event comes back; noted
+    b       deleted  gone     unlink
+    none    none     r        create in the hub
+    none    h        r        first link: merge against an empty base
+    none    any      gone     nothing
+    ======  =======  =======  ===================================================================
+    """
+    if remote.content is None:
+        return _pull_gone(hub, bases, policy)
+    if bases is None:
+        return _pull_first(hub, remote, policy)
+    # What the remote means in the hub's terms: its change on top of what the hub had at the last agreement.
+    theirs = apply(bases.hub, diff(bases.remote, remote.content))
+    moved = Bases(remote=remote.content, hub=theirs)
+    if hub is None or hub.deleted:
+        return _pull_against_delete(hub, theirs, moved, bases, policy)
+    if policy.direction == "push":
+        return Pull(bases=moved)
+    return _pull_merge(hub, remote, bases.hub, theirs, moved, policy)
+
+
+def _pull_gone(hub: HubSide | None, bases: Bases | None, policy: Policy) -> Pull:
+    if bases is None or hub is None or hub.deleted or policy.direction == "push":
+        return Pull()
+    mine = project(hub.content, policy.keeps)
+    if mine == bases.hub:
+        return Pull(hub=Write(op="delete", content=None))
+    edited = _values(diff(bases.hub, mine), theirs=False)
+    if policy.conflicts == "remote":
+        fields = (_deletion(hub=False, remote=True, taken="remote"), *edited)
+        return Pull(hub=Write(op="delete", content=None), noted=Noted(state="auto", fields=fields))
+    # Under `ask` too the edit stays in the hub; the open conflict keeps push from creating it again.
+    asked = policy.conflicts == "ask"
+    fields = (_deletion(hub=False, remote=True, taken=None if asked else "hub"), *edited)
+    return Pull(noted=Noted(state="open" if asked else "auto", fields=fields))
+
+
+def _pull_first(hub: HubSide | None, remote: RemoteSide, policy: Policy) -> Pull:
+    assert remote.content is not None
+    found = Bases(remote=remote.content, hub=remote.content)
+    if policy.direction == "push":
+        return Pull(bases=found) if hub is not None and not hub.deleted else Pull()
+    if hub is None or hub.deleted:
+        return Pull(hub=Write(op="create", content=remote.content, fields=tuple(sorted(remote.content))), bases=found)
+    return _pull_merge(hub, remote, None, remote.content, found, policy)
+
+
+def _pull_against_delete(hub: HubSide | None, theirs: Content, moved: Bases, bases: Bases, policy: Policy) -> Pull:
+    changed = diff(bases.hub, theirs)
+    if not changed or hub is None or policy.direction == "push":
+        return Pull(bases=moved)
+    edited = _values(changed, theirs=True)
+    if policy.conflicts in ("hub", "ask"):
+        asked = policy.conflicts == "ask"
+        fields = (_deletion(hub=True, remote=False, taken=None if asked else "hub"), *edited)
+        return Pull(bases=moved, noted=Noted(state="open" if asked else "auto", fields=fields))
+    # What the provider cannot hold comes back from the tombstone.
+    full = apply(hub.content, diff(project(hub.content, policy.keeps), theirs))
+    fields = (_deletion(hub=True, remote=False, taken="remote"), *edited)
+    back = Write(op="create", content=full, fields=tuple(path_name(path) for path in changed))
+    return Pull(hub=back, bases=moved, noted=Noted(state="auto", fields=fields))
+
+
+def _pull_merge(
+    hub: HubSide, remote: RemoteSide, base: Content | None, theirs: Content, moved: Bases, policy: Policy
+) -> Pull:
+    mine = project(hub.content, policy.keeps)
+    prefer = _preferred(hub, remote, policy)
+    merged = merge(base, mine, theirs, prefer=prefer)
+    full = apply(hub.content, diff(mine, merged.content))
+    write = None
+    if full != hub.content:
+        write = Write(op="update", content=full, fields=tuple(changed_fields(hub.content, full)))
+    noted = None
+    if merged.clashes:
+        asked = policy.conflicts == "ask"
+        taken = None if asked else prefer
+        noted = Noted(
+            state="open" if asked else "auto", fields=tuple(_clash_entry(clash, taken) for clash in merged.clashes)
+        )
+    return Pull(hub=write, bases=moved, noted=noted)
+
+
+def _preferred(hub: HubSide, remote: RemoteSide, policy: Policy) -> Literal["hub", "remote"]:
+    """Who wins a clash. Under `ask` nobody does: the hub keeps its value and push withholds the field."""
+    match policy.conflicts:
+        case "remote":
+            return "remote"
+        case "merge" | "newest":
+            return "remote" if remote.modified is not None and remote.modified > hub.updated else "hub"
+        case _:
+            return "hub"
+
+
+def plan_push(
+    hub: HubSide, remote_now: Content | None, bases: Bases | None, policy: Policy, withheld: frozenset[str]
+) -> Write | None:
+    """The write that brings the remote to the hub's state, or None.
+
+    ``remote_now`` is the remote's present content, equal to ``bases.remote`` after the pull step; only fields that
+    differ from ``bases.hub`` are changed in it (I10), and none named in ``withheld``.
+
+    ======  =======  ==========================
+    link    hub      decision
+    ======  =======  ==========================
+    none    h        create, projected
+    none    deleted  nothing
+    b       b        nothing
+    b       h        update the differing fields
+    b       deleted  delete
+    ======  =======  ==========================
+    """
+    if policy.direction == "pull" or "deleted" in withheld:
+        return None
+    if bases is None:
+        if hub.deleted:
+            return None
+        content = project(hub.content, policy.keeps)
+        return Write(op="create", content=content, fields=tuple(sorted(content)))
+    if hub.deleted:
+        return Write(op="delete", content=None)
+    mine = project(hub.content, policy.keeps)
+    patch = {path: pair for path, pair in diff(bases.hub, mine).items() if path_name(path) not in withheld}
+    if not patch or remote_now is None:
+        return None
+    target = apply(remote_now, patch)
+    if target == remote_now:
+        return None
+    return Write(op="update", content=target, fields=tuple(path_name(path) for path in patch))
+
+
+def _deletion(*, hub: bool, remote: bool, taken: str | None) -> dict[str, Any]:
+    return {"name": "deleted", "base": False, "hub": hub, "remote": remote, "taken": taken}
+
+
+def _values(patch: dict[tuple[str, ...], tuple[Any, Any]], *, theirs: bool) -> tuple[dict[str, Any], ...]:
+    """The values an edit made, kept beside a deletion so that nothing typed is lost."""
+    return tuple(
+        {
+            "name": path_name(path),
+            "base": old,
+            "hub": None if theirs else new,
+            "remote": new if theirs else None,
+            "taken": "remote" if theirs else "hub",
+        }
+        for path, (old, new) in patch.items()
+    )
+
+
+def _clash_entry(clash: Clash, taken: str | None) -> dict[str, Any]:
+    return {"name": clash.name, "base": clash.base, "hub": clash.hub, "remote": clash.remote, "taken": taken}

@@ -1,0 +1,238 @@
+"""The pull step: carry observations into the hub, guarded, each chunk in one transaction with its bases."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from calhub.calendar.fields import project
+from sqlalchemy import Connection
+
+from calhub.hub import events, inbox, links, lookup
+from calhub.hub.events import StoredEvent
+from calhub.hub.jsontext import loads
+from calhub.hub.links import Link, Observation
+from calhub.sync import guard
+from calhub.sync.context import Pass, hub_side, title
+from calhub.sync.plan import Bases, Pull, RemoteSide, plan_pull
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pair:
+    """An observation with the event it belongs to.
+
+    ``twin``: another live item stands for the same UID. ``moved``: the item is gone under this name only.
+    """
+
+    seen: Observation
+    stored: StoredEvent | None
+    link: Link | None
+    twin: bool = False
+    moved: bool = False
+
+
+def pull(of: Pass, remote_ids: Sequence[str]) -> bool:
+    """Carry these observations into the hub. Returns False when the guard held everything back instead."""
+    released, discarded = _decided(of)
+    of.discarded |= discarded
+    steps = list(_steps(of, remote_ids, discarded))
+    fresh = [step for step in steps if (step.op, step.uid) not in released]
+    with of.hub.read() as conn:
+        linked = links.link_count(conn, of.replica.id)
+    reason = guard.check(fresh, side="hub", linked=linked, limits=of.limits, first_pass=of.first_pass)
+    if reason is not None:
+        hold(of, "hub", reason, fresh)
+        return False
+    for chunk in links.chunks(remote_ids):
+        with of.hub.transaction() as conn:
+            for pair in _pairs(conn, of, chunk):
+                _carry(conn, of, pair, discarded)
+            links.settle(conn, of.replica.id, chunk)
+        of.progress("merging", len(chunk), len(remote_ids))
+        of.check_time()
+    if not discarded:
+        with of.hub.transaction() as conn:
+            inbox.finish_holds(conn, of.replica.id, "hub", now=of.hub.now(), waiting_too=True)
+    return True
+
+
+def pull_first(of: Pass, remote_ids: Sequence[str]) -> None:
+    """During a first pass: take brand-new items at once, page by page, so that memory stays bounded.
+
+    Only plain creations are taken here; whatever meets something in the hub stays pending for `pull`.
+    """
+    now = of.hub.now()
+    with of.hub.transaction() as conn:
+        rows = [
+            (of.replica.calendar_id, pair.seen.uid, pair.seen.content)
+            for pair in _pairs(conn, of, remote_ids)
+            if pair.stored is None and pair.link is None and not pair.twin and pair.seen.uid and pair.seen.content
+        ]
+        rows = list({uid: row for row in rows if (uid := row[1])}.values())
+        stored = events.put_events(conn, rows, now=now, replica_id=of.replica.id, run_id=of.report.run_id)
+        ids = {event.uid: event for event in stored}
+        taken = [
+            seen for seen in links.observations(conn, of.replica.id, remote_ids).values()
+            if seen.uid in ids and seen.content == ids[seen.uid].content
+        ]  # fmt: skip
+        firsts = {seen.uid: seen for seen in reversed(taken)}.values()
+        links.set_links(
+            conn,
+            [
+                links.link_row(of.replica.id, ids[seen.uid].id, seen.remote_id, seen.content, seen.content, seen.version,
+                               ids[seen.uid].rev, now)
+                for seen in firsts if seen.uid and seen.content is not None
+            ],
+        )  # fmt: skip
+        links.settle(conn, of.replica.id, [seen.remote_id for seen in firsts])
+    of.report.counts["pulled"]["created"] += len(firsts)
+
+
+def hold(of: Pass, side: inbox.Side, reason: str, steps: list[guard.Step]) -> None:
+    """Keep a refused plan for a person; nothing of it has been done."""
+    with of.hub.transaction() as conn:
+        plan = [[step.op, step.uid] for step in steps]
+        inbox.set_hold(conn, of.replica.id, side, reason, guard.counts(steps), plan, now=of.hub.now())
+    of.report.status = "held"
+    of.report.counts["held"] += len(steps)
+
+
+def decided(of: Pass, side: inbox.Side) -> tuple[set[tuple[str, str]], set[tuple[str, str]]]:
+    """The (op, uid) steps a person has released, and those discarded."""
+    with of.hub.read() as conn:
+        row = inbox.decided_hold(conn, of.replica.id, side)
+    if row is None:
+        return set(), set()
+    steps = {(op, uid) for op, uid in loads(row.plan)}
+    return (steps, set()) if row.state == "released" else (set(), steps)
+
+
+def _decided(of: Pass) -> tuple[set[tuple[str, str]], set[str]]:
+    released, discarded = decided(of, "hub")
+    return released, {uid for _, uid in discarded}
+
+
+def _steps(of: Pass, remote_ids: Sequence[str], discarded: set[str]) -> Iterator[guard.Step]:
+    for chunk in links.chunks(remote_ids):
+        with of.hub.read() as conn:
+            pairs = _pairs(conn, of, chunk)
+        for pair in pairs:
+            write = _plan(of, pair, discarded).hub
+            if write is not None:
+                yield guard.Step(op=write.op, uid=_uid(pair), remote_id=pair.seen.remote_id)
+
+
+def _pairs(conn: Connection, of: Pass, remote_ids: Sequence[str]) -> list[Pair]:
+    """Tie observations to links and events; quarantined ones are left out, moved ones keep their link."""
+    seen = links.observations(conn, of.replica.id, remote_ids)
+    direct = links.links_by_remote(conn, of.replica.id, remote_ids)
+    linked_events = lookup.events_by_id(conn, [link.event_id for link in direct.values()])
+    uids = [each.uid for each in seen.values() if each.uid]
+    uids += [stored.uid for stored in linked_events.values()]
+    by_uid = lookup.events_by_uid(conn, of.replica.calendar_id, uids)
+    by_event = links.links_by_event(conn, of.replica.id, [stored.id for stored in by_uid.values()])
+    live = lookup.live_twins(conn, of.replica.id, uids)
+    pairs = []
+    for remote_id in remote_ids:
+        each = seen.get(remote_id)
+        if each is None or each.problem is not None:
+            continue
+        link = direct.get(remote_id)
+        stored = linked_events.get(link.event_id) if link else by_uid.get(each.uid or "")
+        others = [other for other in live.get(stored.uid if stored else each.uid or "", []) if other != remote_id]
+        if each.gone and link is not None and others:
+            pairs.append(Pair(seen=each, stored=stored, link=None, moved=True))
+            continue
+        if link is None and stored is not None:
+            link = by_event.get(stored.id)
+            if link is not None and link.remote_id in others:
+                pairs.append(Pair(seen=each, stored=stored, link=None, twin=True))
+                continue
+        pairs.append(Pair(seen=each, stored=stored, link=link, twin=stored is None and bool(others)))
+    return pairs
+
+
+def _uid(pair: Pair) -> str:
+    return pair.stored.uid if pair.stored is not None else pair.seen.uid or pair.seen.remote_id
+
+
+def _plan(of: Pass, pair: Pair, discarded: set[str]) -> Pull:
+    if pair.moved:  # its new name carries the link on
+        return Pull()
+    policy = of.hub_is_right if _uid(pair) in discarded else of.policy
+    return plan_pull(
+        hub_side(pair.stored) if pair.stored is not None else None,
+        RemoteSide(content=pair.seen.content, modified=pair.seen.modified),
+        Bases(remote=pair.link.base_remote, hub=pair.link.base_hub) if pair.link is not None else None,
+        policy,
+    )
+
+
+def _carry(conn: Connection, of: Pass, pair: Pair, discarded: set[str]) -> None:
+    """Do what the plan says for one pair, in the transaction given."""
+    if pair.twin and _is_second(conn, of, pair):
+        reason = "Another item of this calendar has the same UID; keep one of the two."
+        links.mark_problem(conn, of.replica.id, pair.seen.remote_id, reason)
+        return
+    plan = _plan(of, pair, discarded)
+    now, replica_id, uid = of.hub.now(), of.replica.id, _uid(pair)
+    stored = pair.stored
+    if plan.hub is not None:
+        run_id = of.report.run_id
+        if plan.hub.content is not None:
+            stored = events.put_event(
+                conn, of.replica.calendar_id, uid, plan.hub.content, now=now, replica_id=replica_id, run_id=run_id
+            )
+        elif stored is not None:
+            events.delete_event(conn, stored.id, now=now, replica_id=replica_id, run_id=run_id)
+            stored = events.event_by_id(conn, stored.id)
+        of.report.count("pulled", plan.hub.op)
+        shown = plan.hub.content or (stored.content if stored else {})
+        of.report.note("hub", plan.hub, uid, title(shown))
+    elif uid in discarded and stored is None and pair.seen.content is not None:
+        # A discarded arrival: the hub says it should not be, so the remote's item becomes a tombstone to be pushed.
+        stored = events.put_event(conn, of.replica.calendar_id, uid, pair.seen.content, now=now)
+        events.delete_event(conn, stored.id, now=now)
+        plan = Pull(bases=Bases(remote=pair.seen.content, hub=pair.seen.content))
+    _relink(conn, of, pair, plan, stored)
+    if plan.noted is not None and stored is not None:
+        inbox.note_conflict(conn, replica_id, stored.id, plan.noted.state, list(plan.noted.fields), now=now)
+        of.report.counts["conflicts"] += 1
+    if pair.seen.gone:
+        links.drop_observation(conn, replica_id, pair.seen.remote_id)
+        if not pair.moved and stored is not None and stored.deleted and links.is_forgettable(conn, stored.id):
+            events.purge_event(conn, stored.id)
+
+
+def _is_second(conn: Connection, of: Pass, pair: Pair) -> bool:
+    """Whether a twin is really too many by now: the first of two new twins has just been linked in this chunk."""
+    assert pair.seen.uid is not None
+    stored = lookup.events_by_uid(conn, of.replica.calendar_id, [pair.seen.uid]).get(pair.seen.uid)
+    link = links.links_by_event(conn, of.replica.id, [stored.id]).get(stored.id) if stored else None
+    return link is not None and link.remote_id != pair.seen.remote_id
+
+
+def _relink(conn: Connection, of: Pass, pair: Pair, plan: Pull, stored: StoredEvent | None) -> None:
+    if plan.bases is None:
+        if pair.link is not None:
+            links.drop_link(conn, pair.link.id)
+            if stored is not None and not stored.deleted:
+                links.requeue(conn, of.replica.id, stored.id, now=of.hub.now())
+        return
+    if stored is None:
+        return
+    # The link has seen this revision only if nothing of the hub's own is left to be pushed.
+    nothing_left = not stored.deleted and project(stored.content, of.policy.keeps) == plan.bases.hub
+    links.set_link(
+        conn,
+        of.replica.id,
+        stored.id,
+        pair.seen.remote_id,
+        base_remote=plan.bases.remote,
+        base_hub=plan.bases.hub,
+        version=pair.seen.version,
+        hub_rev=stored.rev if nothing_left or of.policy.direction == "pull" else 0,
+        now=of.hub.now(),
+    )
+    if not nothing_left and of.policy.direction != "pull":
+        links.requeue(conn, of.replica.id, stored.id, now=of.hub.now())

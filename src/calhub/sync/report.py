@@ -1,0 +1,65 @@
+"""What a pass did, as it goes along."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from calhub.hub.runs import empty_counts
+from calhub.sync.plan import OpName, Write
+
+#: Called with (what is being done, how far, of how many or None).
+Progress = Callable[[str, int, int | None], None]
+
+_PAST = {"create": "created", "update": "updated", "delete": "deleted"}
+
+
+def no_progress(what: str, done: int, total: int | None) -> None:
+    """The default: tell nobody."""
+
+
+@dataclass
+class RunReport:
+    """One run in the making; `shape` is the design's run shape."""
+
+    account: str
+    calendar: str
+    remote: str
+    replica_id: int
+    run_id: int | None = None
+    status: Literal["ok", "failed", "held", "skipped"] = "ok"
+    counts: dict[str, Any] = field(default_factory=empty_counts)
+    errors: list[dict[str, Any]] = field(default_factory=list)
+    requests: int = 0
+    duration_ms: int = 0
+    dry_run: bool = False
+    plan: list[dict[str, Any]] = field(default_factory=list)
+
+    def count(self, way: Literal["pulled", "pushed"], op: OpName) -> None:
+        self.counts[way][_PAST[op]] += 1
+
+    def note(self, side: Literal["hub", "remote"], write: Write, uid: str, title: str) -> None:
+        """Remember a step for `sync --dry-run`."""
+        if self.dry_run:
+            step = {"side": side, "op": write.op, "uid": uid, "title": title, "fields": list(write.fields)}
+            self.plan.append(step)
+
+    def fail(self, uid: str | None, message: str) -> None:
+        self.status = "failed"
+        self.errors.append({"uid": uid, "message": message})
+
+    def shape(self) -> dict[str, Any]:
+        shape = {
+            "id": self.run_id,
+            "account": self.account,
+            "calendar": self.calendar,
+            "remote": self.remote,
+            "status": self.status,
+            **self.counts,
+            "errors": self.errors,
+            "requests": self.requests,
+            "duration_ms": self.duration_ms,
+            "dry_run": self.dry_run,
+        }
+        return shape | {"plan": self.plan} if self.dry_run else shape

@@ -1,0 +1,197 @@
+"""Undo a run: put back what it wrote, item by item, each only if nobody has changed it since."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from calhub.calendar.fields import apply, diff, project
+
+from calhub.calendar.event import Content
+from calhub.hub import accounts, changes, events, journal, links, lookup, runs
+from calhub.hub.accounts import Account
+from calhub.hub.changes import Change
+from calhub.hub.database import Hub
+from calhub.hub.errors import NotFound
+from calhub.hub.events import StoredEvent
+from calhub.hub.journal import Intent
+from calhub.hub.locks import replica_lock
+from calhub.providers.base import Done, Item, Provider, ProviderError
+from calhub.sync.context import Pass
+from calhub.sync.push import send
+from calhub.sync.recover import recover_open
+from calhub.sync.report import RunReport
+
+
+def undo(hub: Hub, connect: Callable[[Account], Provider], run_id: int, dry_run: bool = False) -> dict[str, Any]:
+    """Put hub and remote back to what they were before the run; returns the design's undo shape.
+
+    What the run pushed is put back at its remote at once, conditional on the version the run left there. What it pulled
+    is put back in the hub; the next sync carries the old state to every replica, the run's own included, under the
+    guard. Anything changed since the run is skipped, with the reason. Raises NotFound, Busy and ProviderError; then
+    nothing has been changed, except items already counted in the journal under the new run.
+    """
+    with hub.read() as conn:
+        row = runs.run_row(conn, run_id)
+        if row.replica_id is None:
+            raise NotFound(f"Run {run_id} belongs to no replica.", "Only syncs can be undone.")
+        replica = accounts.replica(conn, row.replica_id)
+        account = accounts.account(conn, replica.account)
+        pushed = _last_by_uid(journal.done_intents(conn, run_id))
+        pulled = _span_by_uid(changes.run_changes(conn, run_id), replica.id)
+    skipped: list[dict[str, str]] = []
+    undone = 0
+    with replica_lock(hub.home, replica.id):
+        provider = connect(account) if pushed and not dry_run else None
+        work = _Undo(hub, replica, provider, dry_run)
+        try:
+            for uid in dict.fromkeys([*pushed, *pulled]):
+                reason = work.push_back(*pushed[uid]) if uid in pushed else work.pull_back(*pulled[uid])
+                if reason is None:
+                    undone += 1
+                else:
+                    skipped.append({"uid": uid, "reason": reason})
+        finally:
+            work.finish(undone, skipped)
+            if provider is not None:
+                provider.close()
+    return {"run": run_id, "undone": undone, "skipped": skipped, "dry_run": dry_run}
+
+
+def _last_by_uid(intents: list[Intent]) -> dict[str, tuple[Intent, Intent]]:
+    """First and last write of the run to each event: where it started from, what it left."""
+    found: dict[str, tuple[Intent, Intent]] = {}
+    for each in intents:
+        found[each.uid] = (found.get(each.uid, (each, each))[0], each)
+    return found
+
+
+def _span_by_uid(rows: list[Change], replica_id: int) -> dict[str, tuple[Change, Change]]:
+    found: dict[str, tuple[Change, Change]] = {}
+    for each in rows:
+        if each.replica_id == replica_id:
+            found[each.uid] = (found.get(each.uid, (each, each))[0], each)
+    return found
+
+
+class _Undo:
+    """The undo of one run, as a run of its own. Each step returns None, or why it was skipped."""
+
+    def __init__(self, hub: Hub, replica: accounts.Replica, provider: Provider | None, dry_run: bool) -> None:
+        self._hub, self._replica, self._provider, self._dry_run = hub, replica, provider, dry_run
+        self._report = RunReport(
+            account=replica.account, calendar=replica.calendar, remote=replica.remote_name, replica_id=replica.id
+        )
+        self._began = time.monotonic()
+        if not dry_run:
+            with hub.transaction() as conn:
+                self._report.run_id = runs.start_run(conn, replica, kind="undo", now=hub.now())
+        if provider is not None:
+            recover_open(self._pass())
+
+    def _pass(self) -> Pass:
+        assert self._provider is not None
+        return Pass(hub=self._hub, replica=self._replica, provider=self._provider, report=self._report)
+
+    def finish(self, undone: int, skipped: list[dict[str, str]]) -> None:
+        if self._report.run_id is None:
+            return
+        with self._hub.transaction() as conn:
+            runs.finish_run(
+                conn, self._report.run_id, status="ok",
+                counts=runs.empty_counts() | {"undone": undone},
+                errors=[{"uid": each["uid"], "message": each["reason"]} for each in skipped],
+                requests=self._provider.requests if self._provider else 0,
+                duration_ms=round((time.monotonic() - self._began) * 1000), now=self._hub.now(),
+            )  # fmt: skip
+
+    def pull_back(self, first: Change, last: Change) -> str | None:
+        """Put the hub back to what it was before the run brought its changes."""
+        with self._hub.transaction() as conn:
+            stored = lookup.events_by_uid(conn, self._replica.calendar_id, [first.uid]).get(first.uid)
+            if stored is not None and stored.rev != last.seq:
+                return "It has been changed since in the hub."
+            if self._dry_run:
+                return None
+            self._put_hub(conn, first.uid, stored, first.before if first.op != "create" else None)
+        return None
+
+    def push_back(self, first: Intent, last: Intent) -> str | None:
+        """Put remote and hub back to what they were before the run wrote."""
+        with self._hub.read() as conn:
+            stored = lookup.events_by_uid(conn, self._replica.calendar_id, [first.uid]).get(first.uid)
+            seen = links.observations(conn, self._replica.id, [last.remote_id]).get(last.remote_id)
+        if stored is not None and stored.rev != last.hub_rev:
+            return "It has been changed since in the hub."
+        if last.op != "delete" and (seen is None or seen.version != last.after):
+            return "It has been changed since at the remote."
+        if self._dry_run:
+            return None
+        assert self._provider is not None
+        target = first.before if first.op != "create" else None
+        of = self._pass()
+        intent = self._journal(of, stored, last, target, seen.raw if seen else None)
+        outcome = send(of, first.uid, intent)
+        if not isinstance(outcome, Done):
+            with self._hub.transaction() as conn:
+                reason = outcome.message if isinstance(outcome, ProviderError) else getattr(outcome, "reason", None)
+                reason = reason or "It has been changed since at the remote."
+                journal.close_intent(conn, intent.id, "failed", now=self._hub.now(), error=reason)
+                links.requeue(conn, self._replica.id, intent.event_id, now=self._hub.now())
+            return str(reason)
+        self._record(intent, stored, last, target, outcome.echo)
+        return None
+
+    def _journal(
+        self, of: Pass, stored: StoredEvent | None, last: Intent, target: Content | None, raw: str | None
+    ) -> Intent:
+        op: journal.Op = "create" if last.op == "delete" else "delete" if target is None else "update"
+        remote_id = last.remote_id
+        with self._hub.transaction() as conn:
+            if op == "create":
+                assert target is not None
+                stored = events.put_event(conn, self._replica.calendar_id, last.uid, target, now=self._hub.now())
+                remote_id = of.provider.reserve(self._replica.remote_id, last.uid)
+            assert stored is not None
+            return journal.open_intent(
+                conn, replica_id=self._replica.id, event_id=stored.id, uid=last.uid, run_id=self._report.run_id, op=op,
+                remote_id=remote_id, expected=last.after, hub_rev=stored.rev, content=target, before=last.content,
+                before_raw=raw, now=self._hub.now(),
+            )  # fmt: skip
+
+    def _record(
+        self, intent: Intent, stored: StoredEvent | None, last: Intent, target: Content | None, echo: Item | None
+    ) -> None:
+        """Hub, link and journal in one transaction: the base now stands for the old state."""
+        now, replica_id = self._hub.now(), self._replica.id
+        with self._hub.transaction() as conn:
+            journal.close_intent(conn, intent.id, "done", now=now, after=echo.version if echo else None)
+            content = None
+            if target is not None:
+                keeps_more = stored is not None and last.op == "update" and last.content is not None
+                content = apply(stored.content, diff(last.content, target)) if keeps_more and stored else target
+            if target is None:
+                link = links.links_by_event(conn, replica_id, [intent.event_id]).get(intent.event_id)
+                if link is not None:
+                    links.drop_link(conn, link.id)
+                links.drop_observation(conn, replica_id, intent.remote_id)
+            put = self._put_hub(conn, intent.uid, stored, content)
+            if put is not None and target is not None and echo is not None and self._provider is not None:
+                links.observe_items(conn, replica_id, [echo], now=now)
+                links.settle(conn, replica_id, [echo.remote_id])
+                links.set_link(
+                    conn, replica_id, put.id, echo.remote_id, base_remote=echo.content or target,
+                    base_hub=project(put.content, self._provider.capabilities.keeps), version=echo.version,
+                    hub_rev=put.rev, now=now,
+                )  # fmt: skip
+
+    def _put_hub(self, conn: Any, uid: str, stored: StoredEvent | None, content: Content | None) -> StoredEvent | None:
+        now, run_id = self._hub.now(), self._report.run_id
+        if content is not None:
+            return events.put_event(conn, self._replica.calendar_id, uid, content, now=now, run_id=run_id)
+        if stored is not None and not stored.deleted:
+            events.delete_event(conn, stored.id, now=now, run_id=run_id)
+            if links.is_forgettable(conn, stored.id):
+                events.purge_event(conn, stored.id)
+        return None

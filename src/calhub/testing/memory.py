@@ -1,0 +1,213 @@
+"""A calendar service in memory, and the provider that talks to it.
+
+:class:`MemoryService` is the far end: calendars, items, a change feed, a request log, an outbox and everything that can
+go wrong with a service on purpose. :class:`MemoryProvider` is the near end and keeps the contract of
+`calhub.providers.base` to the letter. Both are deterministic: ids and versions come from counters, time from the clock
+that was handed in. Several providers may share one service; a new one stands for a restarted process.
+
+    service = MemoryService()
+    work = service.add_calendar("Work")
+    service.user_put(work, "a@example.org", {"title": "Lunch", "start": "2026-11-21T12:00:00", "end": ...})
+    service.fail("create", "lost-after")          # the next create is applied, its answer is lost
+    provider = MemoryProvider(service)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from typing import Any, Literal
+
+from calhub.calendar.event import Content
+from calhub.providers.base import Capabilities, Item, Known, Outcome, Page, RemoteCalendar, Stale
+from calhub.testing.memory_service import How, Mail, MemoryService, Method, Quirks, Request
+
+__all__ = ["How", "Mail", "MemoryProvider", "MemoryService", "Method", "Quirks", "Request"]
+
+
+class MemoryProvider:
+    """The near end: implements `calhub.providers.base.Provider` over a `MemoryService`."""
+
+    def __init__(self, service: MemoryService) -> None:
+        self.service = service
+        self.requests = 0
+        self.closed = False
+        quirks = service.quirks
+        self.capabilities = Capabilities(
+            conditional_writes=not quirks.no_conditional_writes,
+            chosen_ids=not quirks.no_chosen_ids,
+            deletion_feed=not quirks.no_deletion_feed,
+            create_calendars=True,
+            keeps=quirks.keeps,
+        )
+
+    def discover(self) -> list[RemoteCalendar]:
+        service = self.service
+        return list(self._read("discover", lambda: [self._remote(name) for name in service.calendars]))
+
+    def changes(self, calendar: str, cursor: str | None, known: Known) -> Iterator[Page]:
+        """A full listing commits its cursor with the last page, an incremental one with every page."""
+        service = self.service
+        since = self._since(cursor)
+        with service.lock:
+            place = service.find_calendar(calendar)
+            if service.quirks.idle_etag_moves:
+                service.touch(calendar)
+            horizon = place.horizon if service.quirks.lists_late else service.seq
+            place.horizon = service.seq
+            if since is None:
+                rows = sorted(place.rows)
+            else:
+                rows = [n for n, seq in sorted(place.feed.items(), key=lambda e: e[1]) if since < seq <= horizon]
+        if since is None:
+            yield from self._full(calendar, rows, known, self._cursor(horizon))
+        else:
+            yield from self._incremental(calendar, rows, known, max(since, horizon))
+
+    def get(self, calendar: str, remote_id: str) -> Item | None:
+        def answer() -> Item | None:
+            self.service.find_calendar(calendar)
+            return self.service.item(calendar, remote_id)
+
+        item: Item | None = self._read("get", answer, calendar=calendar, remote_id=remote_id)
+        return item
+
+    def find(self, calendar: str, uid: str) -> Item | None:
+        def answer() -> Item | None:
+            self.service.find_calendar(calendar)
+            remote_id = self.service.remote_id(calendar, uid)
+            return self.service.item(calendar, remote_id) if remote_id else None
+
+        item: Item | None = self._read("find", answer, calendar=calendar, uid=uid)
+        return item
+
+    def reserve(self, calendar: str, uid: str) -> str:  # noqa: ARG002 - the contract offers both to derive a name from
+        return self.service.name("item")
+
+    def create(self, calendar: str, remote_id: str, uid: str, content: Content) -> Outcome:
+        return self._write(
+            "create",
+            lambda: self.service.apply_create(calendar, remote_id, uid, content, notify=False),
+            calendar=calendar,
+            remote_id=remote_id,
+            uid=uid,
+            content=content,
+        )
+
+    def update(
+        self, calendar: str, remote_id: str, uid: str, content: Content, *, expected: str | None, raw: str | None
+    ) -> Outcome:
+        del raw  # the service patches by field itself
+        if self._moved(calendar, remote_id, expected):
+            return Stale()
+        return self._write(
+            "update",
+            lambda: self.service.apply_update(calendar, remote_id, content, expected, notify=False),
+            calendar=calendar,
+            remote_id=remote_id,
+            uid=uid,
+            expected=expected,
+            content=content,
+        )
+
+    def delete(self, calendar: str, remote_id: str, *, expected: str | None) -> Outcome:
+        if self._moved(calendar, remote_id, expected, gone_is_moved=False):
+            return Stale()
+        return self._write(
+            "delete",
+            lambda: self.service.apply_delete(calendar, remote_id, expected, notify=False),
+            calendar=calendar,
+            remote_id=remote_id,
+            expected=expected,
+        )
+
+    def create_calendar(self, name: str, *, color: str | None = None, time_zone: str | None = None) -> RemoteCalendar:
+        def answer() -> RemoteCalendar:
+            return self._remote(self.service.add_calendar(name, color=color, time_zone=time_zone))
+
+        made: RemoteCalendar = self._read("create_calendar", answer)
+        return made
+
+    def delete_calendar(self, calendar: str) -> None:
+        self.service.find_calendar(calendar)
+        del self.service.calendars[calendar]
+
+    def close(self) -> None:
+        self.closed = True
+
+    def _read(self, method: Method, answer: Callable[[], Any], **logged: Any) -> Any:
+        self.requests += 1
+        return self.service.read(method, answer, **logged)
+
+    def _write(self, method: Method, apply: Callable[[], Outcome], **logged: Any) -> Outcome:
+        self.requests += 1
+        return self.service.write(method, apply, **logged)
+
+    def _remote(self, calendar: str) -> RemoteCalendar:
+        place = self.service.calendars[calendar]
+        access: Literal["reader", "owner"] = "reader" if self.service.quirks.read_only else "owner"
+        return RemoteCalendar(id=calendar, name=place.name, access=access, color=place.color, time_zone=place.time_zone)
+
+    def _moved(self, calendar: str, remote_id: str, expected: str | None, *, gone_is_moved: bool = True) -> bool:
+        """Look before writing, where the service does not look itself (not atomic: that is what the quirk is about)."""
+        if not self.service.quirks.no_conditional_writes or expected is None:
+            return False
+        item = self.get(calendar, remote_id)
+        return gone_is_moved if item is None else item.version != expected
+
+    def _cursor(self, seq: int) -> str:
+        return f"{self.service.epoch}:{seq}"
+
+    def _since(self, cursor: str | None) -> int | None:
+        """The feed position of a cursor, None if a full listing is needed."""
+        epoch, _, seq = (cursor or "").partition(":")
+        if self.service.quirks.expired_token or epoch != str(self.service.epoch) or not seq.isdecimal():
+            return None
+        return int(seq) if int(seq) <= self.service.seq else None
+
+    def _pages(self, rows: list[str]) -> list[list[str]]:
+        size = self.service.quirks.page_size or max(len(rows), 1)
+        pages = [rows[at : at + size] for at in range(0, len(rows), size)] or [[]]
+        if self.service.quirks.page_duplicates:
+            pages = [pages[0], *([before[-1], *page] for before, page in pairwise(pages))]
+        return pages
+
+    def _full(self, calendar: str, rows: list[str], known: Known, cursor: str) -> Iterator[Page]:
+        pages = self._pages(rows)
+        if self.service.quirks.page_drops_row and len(pages) > 1:
+            pages[1] = pages[1][1:]
+        for number, page in enumerate(pages, start=1):
+            items, present, _ = self._read(
+                "changes", lambda page=page: self._look(calendar, page, known), calendar=calendar
+            )
+            last = number == len(pages)
+            yield Page(items=items, present=present, cursor=cursor if last else None, complete=last, total=len(rows))
+
+    def _incremental(self, calendar: str, rows: list[str], known: Known, end: int) -> Iterator[Page]:
+        feed = self.service.find_calendar(calendar).feed
+        positions = {
+            name: feed[name] for name in rows
+        }  # as listed: a later change must not move the cursor past others
+        pages = self._pages(rows)
+        for number, page in enumerate(pages, start=1):
+            items, present, removed = self._read(
+                "changes", lambda page=page: self._look(calendar, page, known), calendar=calendar
+            )
+            at = end if number == len(pages) else positions[page[-1]]
+            if self.service.quirks.no_deletion_feed:
+                removed = []
+            yield Page(items=items, removed=removed, present=present, cursor=self._cursor(at))
+
+    def _look(self, calendar: str, rows: list[str], known: Known) -> tuple[list[Item], list[str], list[str]]:
+        """Changed items, names of unchanged ones, names of deleted ones, as they are now."""
+        self.service.find_calendar(calendar)
+        items, present, removed = [], [], []
+        for name in rows:
+            item = self.service.item(calendar, name)
+            if item is None:
+                removed.append(name)
+            elif item.version is not None and item.version == known.version(name):
+                present.append(name)
+            else:
+                items.append(item)
+        return items, present, removed
