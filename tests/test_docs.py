@@ -8,6 +8,7 @@ from typing import Final
 
 import pytest
 
+from calhub.cli.context import SETTINGS, Setting
 from calhub.providers.registry import KINDS
 from scripts.cli_reference import PAGE, commands, options, reference
 
@@ -36,6 +37,14 @@ def test_command_has_help(name: str) -> None:
 def test_provider_is_documented(kind: str) -> None:
     """Every registered provider has its own section in docs/providers.md."""
     assert f"## `{kind}`" in (ROOT / "docs" / "providers.md").read_text()
+
+
+@pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.name)
+def test_setting_is_documented(setting: Setting) -> None:
+    """Every setting and its environment variable are in the table of docs/operations.md."""
+    row = f"| `{setting.name}` | `CALHUB_{setting.name.upper()}` |"
+
+    assert row in (ROOT / "docs" / "operations.md").read_text()
 
 
 def test_commands_in_pages_exist() -> None:

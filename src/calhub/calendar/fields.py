@@ -172,7 +172,8 @@ def merge(base: Content | None, hub: Content, remote: Content, *, prefer: Litera
     merger = _Merger(prefer)
     base = base or {}
     times = merger.unit((), TIME_UNIT, base, hub, remote)
-    base, hub, remote = (_along(side, times) for side in (base, hub, remote))
+    private = {zone: text for side in (base, remote, hub) for zone, text in side.get("zones", {}).items()}
+    base, hub, remote = (_along(side, times, private) for side in (base, hub, remote))
     result = times | merger.recurrence(base, hub, remote)
     for name in sorted({*base, *hub, *remote} - {*TIME_UNIT, *RECURRENCE_UNIT}):
         old, ours, theirs = (side.get(name) for side in (base, hub, remote))
@@ -186,7 +187,7 @@ def merge(base: Content | None, hub: Content, remote: Content, *, prefer: Litera
             value = merger.keys((name,), old or {}, ours or {}, theirs or {})
         else:
             value = merger.whole((name,), old, ours, theirs)
-        _put(result, name, value or (value if name not in (*KEYED_FIELDS, "categories") else None))
+        _put(result, name, value if value or name not in (*KEYED_FIELDS, "categories") else None)
     merger.revive(result, base, hub, remote)
     _complete_zones(result, *((hub, remote) if prefer == "hub" else (remote, hub)))
     return Merge(result, tuple(merger.clashes))
@@ -312,7 +313,7 @@ def _merge_sets(base: list[str] | None, hub: list[str] | None, remote: list[str]
     return sorted((ours & theirs) | (ours - old) | (theirs - old))
 
 
-def _along(side: Content, times: Content) -> Content:
+def _along(side: Content, times: Content, private: Mapping[str, str]) -> Content:
     """The side with its recurrence as it would be had it the merged times too.
 
     Not where the start was only moved to another instance of the same series: then ids stay what they are.
@@ -321,10 +322,14 @@ def _along(side: Content, times: Content) -> Content:
     own = {name: side[name] for name in TIME_UNIT if name in side}
     if not recurring or own == times or "start" not in side or "start" not in times:
         return side
-    moved = {name: value for name, value in side.items() if name not in TIME_UNIT} | times
-    if _starts_at(side, moved) or _starts_at(moved, side):
-        return moved
-    return follow(side, times)
+    known = side | {"zones": private}
+    moved = {name: value for name, value in known.items() if name not in TIME_UNIT} | times
+    if _starts_at(known, moved) or _starts_at(moved, known):
+        return side
+    followed = follow(known, times)
+    return {name: followed[name] for name in (*RECURRENCE_UNIT, "overrides") if name in followed} | {
+        name: value for name, value in side.items() if name not in (*RECURRENCE_UNIT, "overrides")
+    }
 
 
 def _starts_at(series: Content, other: Content) -> bool:
@@ -340,10 +345,11 @@ def _complete_zones(result: Content, *sides: Content) -> None:
     """Bring the definition of each private zone the result is in, from the side that is in it too."""
     for side in sides:
         for zone, text in side.get("zones", {}).items():
-            if zone in _used_zones(result) and zone in _used_zones(side) and zone not in result.get("zones", {}):
+            if zone in used_zones(result) and zone in used_zones(side) and zone not in result.get("zones", {}):
                 result["zones"] = result.get("zones", {}) | {zone: text}
 
 
-def _used_zones(content: Content) -> set[str]:
+def used_zones(content: Content) -> set[str]:
+    """Names of all zones the event and its overrides are in."""
     patches = [content, *content.get("overrides", {}).values()]
     return {patch[name] for patch in patches for name in ("time_zone", "end_time_zone") if patch.get(name)}

@@ -28,7 +28,7 @@ from calhub.calendar.ical_time import (
     write_duration,
     write_value,
 )
-from calhub.calendar.lines import Component, Params, is_name, parse_line, text_list, unescape
+from calhub.calendar.lines import Component, Params, is_name, parse_components, parse_line, text_list, unescape
 from calhub.calendar.zones import ZoneTable
 
 Value = tuple[Params, str]
@@ -36,13 +36,15 @@ Row = tuple[Params, str, str]  # with the logical line itself
 
 #: Properties of which one counts, the first.
 SINGLE: Final = frozenset(
-    "UID DTSTART DTEND DURATION SUMMARY DESCRIPTION LOCATION URL COLOR STATUS CLASS TRANSP PRIORITY GEO ORGANIZER "
-    "RECURRENCE-ID SEQUENCE DTSTAMP LAST-MODIFIED".split()
-)
-MULTIPLE: Final = frozenset("ATTENDEE CATEGORIES ATTACH CONFERENCE RRULE RDATE EXDATE".split())
+    {
+        "UID", "DTSTART", "DTEND", "DURATION", "SUMMARY", "DESCRIPTION", "LOCATION", "URL", "COLOR", "STATUS", "CLASS",
+        "TRANSP", "PRIORITY", "GEO", "ORGANIZER", "RECURRENCE-ID", "SEQUENCE", "DTSTAMP", "LAST-MODIFIED",
+    }
+)  # fmt: skip
+MULTIPLE: Final = frozenset({"ATTENDEE", "CATEGORIES", "ATTACH", "CONFERENCE", "RRULE", "RDATE", "EXDATE"})
 #: Bookkeeping of clients and servers: in the text it stays, to content it means nothing.
 IGNORED: Final = frozenset(
-    "CREATED PRODID X-MOZ-LASTACK X-MOZ-GENERATION X-EVOLUTION-CALDAV-HREF X-LIC-ERROR".split()
+    {"CREATED", "PRODID", "X-MOZ-LASTACK", "X-MOZ-GENERATION", "X-EVOLUTION-CALDAV-HREF", "X-LIC-ERROR"}
 )
 IGNORED_PREFIX: Final = "X-MOZ-SNOOZE-TIME"
 
@@ -87,6 +89,32 @@ class Vevent:
         return None
 
 
+def open_calendars(lines: Sequence[str]) -> list[Component]:
+    """The VCALENDARs of a text. Raises `InvalidEvent` if there is none, or the text is cut off or damaged."""
+    calendars = [component for component in parse_components(lines) if component.name == "VCALENDAR"]
+    if not calendars:
+        raise InvalidEvent("This is not iCalendar data.")
+    return calendars
+
+
+def zone_table(lines: Sequence[str], calendars: Sequence[Component]) -> ZoneTable:
+    def texts() -> dict[str, str]:
+        return {label: component_text(lines, zone) for label, zone in definitions(lines, calendars).items()}
+
+    return ZoneTable(texts)
+
+
+def definitions(lines: Sequence[str], calendars: Sequence[Component]) -> dict[str, Component]:
+    """The VTIMEZONEs by label; the first of equal ones."""
+    found: dict[str, Component] = {}
+    for calendar in calendars:
+        for child in calendar.children:
+            if child.name == "VTIMEZONE":
+                names = (parsed[2] for row in child.rows if (parsed := parse_line(lines[row])) and parsed[0] == "TZID")
+                found.setdefault(unescape(next(names, "")).strip(), child)
+    return found
+
+
 def scan(lines: Sequence[str], component: Component) -> Vevent:
     """Sort the properties of a VEVENT by what they are to content."""
     one: dict[str, Value] = {}
@@ -105,7 +133,7 @@ def scan(lines: Sequence[str], component: Component) -> Vevent:
                     event.recurrence_line = line
         elif name in MULTIPLE and is_modelled(name, params, value):
             many.setdefault(name, []).append((params, value, line))
-        elif name not in IGNORED and not name.startswith(IGNORED_PREFIX) and is_name(name):
+        elif name not in IGNORED and not name.startswith(IGNORED_PREFIX) and name != "RRULE" and is_name(name):
             event.extra.setdefault(name, []).append(extra_line(name, line))
     if "RRULE" in many:
         for _, _, line in many["RRULE"][1:]:
@@ -124,7 +152,7 @@ def is_modelled(name: str, params: Params, value: str) -> bool:
         return "ENCODING" not in params and params.get("VALUE", "").upper() != "BINARY" and value.strip() != ""
     if name == "ATTENDEE":
         return read_address(value) != ""
-    return name != "CONFERENCE" or value.strip() != ""
+    return name not in ("CONFERENCE", "RRULE") or value.strip() != ""
 
 
 def read_address(value: str) -> str:
@@ -132,7 +160,12 @@ def read_address(value: str) -> str:
     text = value.strip()
     if text[:7].lower() == "mailto:":
         return text[7:].strip().lower()
-    return text if _SCHEME.match(text) else text.lower()
+    return text if is_uri(text) else text.lower()
+
+
+def is_uri(address: str) -> bool:
+    """Whether an address is a URI (or a server's path) rather than a bare mail address."""
+    return _SCHEME.match(address) is not None
 
 
 def read_vevent(lines: Sequence[str], event: Vevent, table: ZoneTable) -> Content:
@@ -309,8 +342,14 @@ def _register_zones(extra: Mapping[str, Sequence[str]], table: ZoneTable) -> Non
     """Private zones named by unknown properties belong to the content as well."""
     for found in extra.values():
         for line in found:
-            if "TZID" in line and (parsed := parse_line(line)) and (tzid := parsed[1].get("TZID")):
+            if tzid := line_zone(line):
                 table.resolve(tzid)
+
+
+def line_zone(line: str) -> str | None:
+    """The TZID parameter of a logical line."""
+    parsed = parse_line(line) if "TZID" in line else None
+    return parsed[1].get("TZID") if parsed else None
 
 
 # The series
@@ -327,19 +366,37 @@ def read_series(lines: Sequence[str], events: Sequence[Vevent], table: ZoneTable
     overrides = [event for event in events if event.recurrence_line is not None]
     if masters:
         content = read_vevent(lines, masters[0], table)
-        if any(read_vevent(lines, other, table) != content for other in masters[1:]):
+        if not all(same_master(lines, masters[0], other, table) for other in masters[1:]):
             raise InvalidEvent("Several different events share one UID.")
         _read_recurrence(masters[0], content, table)
     else:
-        first = min(overrides, key=lambda event: _recurrence_order(event, table))
+        first = first_instance(overrides, table)
         content = read_vevent(lines, first, table)
-        content.setdefault("extra", {})["RECURRENCE-ID"] = [_recurrence_extra(first)]
-        overrides.remove(first)
+        content.setdefault("extra", {})["RECURRENCE-ID"] = [recurrence_extra(first)]
+        overrides = [event for event in overrides if instance_key(event, table) != instance_key(first, table)]
     if overrides:
         _read_overrides(lines, overrides, content, table)
-    if table.used:
-        content["zones"] = dict(table.used)
+    if table.used and (zones := _private_zones(content, table)):
+        content["zones"] = zones
     return content
+
+
+def _private_zones(content: Content, table: ZoneTable) -> dict[str, str]:
+    """The rules of private zones that the content names; times in others were converted."""
+    named = set()
+    for fields in (content, *content.get("overrides", {}).values()):
+        named |= {fields.get("time_zone"), fields.get("end_time_zone")}
+        named |= set(map(line_zone, (line for found in (fields.get("extra") or {}).values() for line in found)))
+    return {tzid: text for tzid, text in sorted(table.used.items()) if tzid in named}
+
+
+def same_master(lines: Sequence[str], one: Vevent, two: Vevent, table: ZoneTable) -> bool:
+    """Whether two VEVENTs say the same, bookkeeping aside. Raises `InvalidEvent` if one cannot be read."""
+    rules_equal = all(
+        [row[2] for row in one.many.get(name, ())] == [row[2] for row in two.many.get(name, ())]
+        for name in ("RRULE", "RDATE", "EXDATE")
+    )
+    return rules_equal and read_vevent(lines, one, table) == read_vevent(lines, two, table)
 
 
 def is_detached(content: Content) -> bool:
@@ -347,13 +404,22 @@ def is_detached(content: Content) -> bool:
     return "RECURRENCE-ID" in content.get("extra", {})
 
 
-def _recurrence_extra(event: Vevent) -> str:
+def recurrence_extra(event: Vevent) -> str:
+    """The RECURRENCE-ID line as ``extra`` has it."""
     return extra_line("RECURRENCE-ID", event.recurrence_line or "")
 
 
-def _recurrence_order(event: Vevent, table: ZoneTable) -> tuple[datetime, tuple[int, str]]:
+def instance_key(event: Vevent, table: ZoneTable) -> datetime:
+    """The instant that RECURRENCE-ID names."""
     moment = read_moment(*event.one["RECURRENCE-ID"], table)
-    return Frame({"start": moment.wall}, table.used).instant(moment), event.rank
+    return Frame({"start": moment.wall}, table.used).instant(moment)
+
+
+def first_instance(overrides: Sequence[Vevent], table: ZoneTable) -> Vevent:
+    """The VEVENT that counts for the earliest instance."""
+    earliest = min(instance_key(event, table) for event in overrides)
+    # `max` takes the first of equals, but the last one in the text is to count.
+    return max((each for each in reversed(overrides) if instance_key(each, table) == earliest), key=lambda e: e.rank)
 
 
 def _read_overrides(lines: Sequence[str], overrides: list[Vevent], content: Content, table: ZoneTable) -> None:
@@ -374,7 +440,7 @@ def _read_overrides(lines: Sequence[str], overrides: list[Vevent], content: Cont
             cancelled.add(rid)
             continue
         if "RANGE" in event.one["RECURRENCE-ID"][0]:  # kept, though the model has no such thing
-            own.setdefault("extra", {})["RECURRENCE-ID"] = [_recurrence_extra(event)]
+            own.setdefault("extra", {})["RECURRENCE-ID"] = [recurrence_extra(event)]
         patches[rid] = instance_patch(against, rid, own)
     if patches:
         content["overrides"] = dict(sorted(patches.items()))
@@ -390,8 +456,8 @@ def _read_recurrence(master: Vevent, content: Content, table: ZoneTable) -> None
     frame = Frame(content, table.used)
     if "RRULE" in master.many:
         content["rrule"] = read_rule(master.many["RRULE"][0][1], frame)
-    rdates = {rid for params, value, _ in master.many.get("RDATE", ()) for rid in read_rdates(params, value, frame, table)}
-    if rdates:
+    dates = (read_rdates(params, value, frame, table) for params, value, _ in master.many.get("RDATE", ()))
+    if rdates := {rid for group in dates for rid in group}:
         content["rdates"] = sorted(rdates)
     if "EXDATE" in master.many:
         times = day_times(content, frame)

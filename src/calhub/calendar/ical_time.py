@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, date, datetime, timedelta, tzinfo as TzInfo
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
+from calhub.calendar import zones as all_zones
 from calhub.calendar.event import TIME_UNIT, Content, InvalidEvent
 from calhub.calendar.lines import Params
-from calhub.calendar.zones import ZoneTable, tzinfo
+from calhub.calendar.zones import ZoneTable
 
 #: Fields of the series as a whole; an instance has none of them.
 SERIES_FIELDS: Final = frozenset({"rrule", "rdates", "exdates", "overrides", "zones"})
@@ -107,14 +108,14 @@ class Frame:
 
     def __init__(self, content: Content, zones: Mapping[str, str] | None = None) -> None:
         self.start: str = content["start"]
-        self.end: str = content.get("end", content["start"])
+        self.end: str = content.get("end") or self.start
         self.all_day = bool(content.get("all_day"))
         self.zone: str | None = content.get("time_zone")
-        self.end_zone: str | None = content.get("end_time_zone", self.zone)
+        self.end_zone: str | None = content.get("end_time_zone") or self.zone
         self.zones: Mapping[str, str] = content.get("zones", {}) if zones is None else zones
 
-    def tzinfo(self, zone: str | None) -> TzInfo:
-        return tzinfo(zone, self.zones) if zone else UTC
+    def tzinfo(self, zone: str | None) -> tzinfo:
+        return all_zones.tzinfo(zone, self.zones) if zone else UTC
 
     def instant(self, moment: Moment) -> datetime:
         """In UTC; floating times and dates as if they were UTC. Raises `InvalidEvent` outside of years 1 to 9999."""
@@ -158,7 +159,11 @@ class Frame:
             return Moment(time.replace(tzinfo=None).isoformat(), self.zone)
         return self.at(time, self.zone)
 
-    def times(self, start: Moment, length: timedelta | None = None) -> Content:
+    def slot_wall(self, rid: str) -> str:
+        """The wall time, or date, that a recurrence id shows."""
+        return rid[:10] if self.all_day else rid[:19]
+
+    def times(self, start: Moment, length: timedelta | None = None, end_zone: str | None = None) -> Content:
         """The time fields of an instance from ``start``, with the series' exact duration (in days when all-day)."""
         if length is None:
             length = self.instant(Moment(self.end, self.end_zone)) - self.instant(Moment(self.start, self.zone))
@@ -166,7 +171,7 @@ class Frame:
             if self.all_day:
                 end = Moment((date.fromisoformat(start.wall) + length).isoformat())
             else:
-                end = self.at(self.instant(start) + length, self.end_zone)
+                end = self.at(self.instant(start) + length, end_zone or self.end_zone)
         except OverflowError as error:
             raise InvalidEvent("The event has a date or time out of range.") from error
         return time_fields(start, end)
@@ -233,38 +238,54 @@ def instance(content: Content, rid: str) -> Content:
     frame = Frame(content)
     patch: Content = content.get("overrides", {}).get(rid, {})
     fields = shared(content)
-    if not any(key in patch for key in TIME_UNIT):
-        fields |= frame.times(frame.slot(rid))
-    elif "end" in patch:
-        fields |= {key: content[key] for key in TIME_UNIT[2:] if key in content}
-        fields |= {"start": frame.slot(rid).wall}
+    if any(key in patch for key in TIME_UNIT):
+        fields |= _patched_times(frame, content, rid, patch)
     else:
-        start = Moment(patch.get("start") or frame.slot(rid).wall, patch.get("time_zone", frame.zone))
-        fields |= frame.times(start) if start.is_date == frame.all_day else time_fields(start, start)
+        fields |= _slot_times(frame, content, rid)
     for key, value in patch.items():
         if value is None:
             fields.pop(key, None)
-        else:
+        elif key not in TIME_UNIT:
             fields[key] = value
     return fields
+
+
+def _patched_times(frame: Frame, content: Content, rid: str, patch: Content) -> Content:
+    start = Moment(patch.get("start") or frame.slot_wall(rid), patch.get("time_zone", frame.zone))
+    end_zone = patch.get("end_time_zone", content.get("end_time_zone")) or start.zone
+    if patch.get("end"):
+        return time_fields(start, Moment(patch["end"], end_zone))
+    if start.is_date == frame.all_day:
+        return frame.times(start, end_zone=end_zone)
+    return time_fields(start, read_end(start, None, None, frame))
 
 
 def instance_patch(content: Content, rid: str, own: Content) -> Content:
     """The patch that makes `instance` give ``own``.
 
     Times are in it only if the instance lies elsewhere than its slot; then ``start`` and ``end`` both are, and zone and
-    all-day flags where they differ from the series'.
+    all-day flags where they differ from the series'. (`instance` also takes a patch with one of the two: an end
+    not given moves with the start.)
     """
     frame = Frame(content)
     base = shared(content)
     patch: Content = {}
-    if not _same_times(frame, frame.times(frame.slot(rid)), own):
+    if not _same_times(frame, _slot_times(frame, content, rid), own):
         patch = {"start": own["start"], "end": own["end"]}
         patch |= {key: own.get(key) for key in TIME_UNIT[2:] if own.get(key) != content.get(key)}
     for key in base.keys() | own.keys():
         if key not in TIME_UNIT and own.get(key) != base.get(key):
             patch[key] = own.get(key)
     return patch
+
+
+def _slot_times(frame: Frame, content: Content, rid: str) -> Content:
+    """The time fields of an instance that was not moved; an RDATE period has its own length."""
+    for entry in content.get("rdates", ()):
+        if entry.startswith(rid + "/"):
+            last = frame.slot(entry[len(rid) + 1 :])
+            return frame.times(frame.slot(rid), frame.instant(last) - frame.instant(frame.slot(rid)))
+    return frame.times(frame.slot(rid))
 
 
 def _same_times(frame: Frame, one: Content, two: Content) -> bool:

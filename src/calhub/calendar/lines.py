@@ -52,10 +52,7 @@ def unfold(text: str) -> list[str]:
         text = text.replace("\r\n", "\n")
         if "\r" in text:
             text = re.sub(r"\r*\n|\r", "\n", text)
-    if "\n\t" in text:
-        text = re.sub(r"\n[ \t]", "", text)
-    else:
-        text = text.replace("\n ", "")
+    text = re.sub(r"\n[ \t]", "", text) if "\n\t" in text else text.replace("\n ", "")
     if _CONTROL_BUT_NEWLINE.search(text):
         text = _CONTROL_BUT_NEWLINE.sub("", text)
     return text.removeprefix("\ufeff").split("\n")
@@ -131,7 +128,7 @@ def kept_params(line: str, known: frozenset[str]) -> list[str]:
 
 
 def make_line(name: str, params: Iterable[tuple[str, str]], value: str, kept: Sequence[str] = ()) -> str:
-    """A logical line; ``value`` is raw, parameter values are encoded after RFC 6868, ``kept`` ones go in as they are."""
+    """A logical line; ``value`` is raw, ``params`` get encoded (RFC 6868), ``kept`` ones go in as they are."""
     head = [name]
     for key, text in params:
         text = text.replace("^", "^^").replace('"', "^'").replace("\n", "^n")
@@ -184,7 +181,7 @@ def parse_components(lines: Sequence[str]) -> list[Component]:
 
     Raises `InvalidEvent` when a component does not end, or ends where another one began.
     """
-    root = Component("", -1)
+    root = Component("\n", -1)  # a name that no END can have
     stack = [root]
     current = root
     for number, line in enumerate(lines):

@@ -338,8 +338,11 @@ def follow(content: Content, times: Content) -> Content:
     """The series with the time fields ``times``: everything that hangs on its start is moved by the same wall time.
 
     That is the ids in ``rdates``, ``exdates`` and ``overrides``, UNTIL, and BY parts that said what the start was.
+    Instances that had been moved by themselves stay where they are. ``times`` may bring ``zones`` it needs.
     """
-    old, new = frame_of(content), frame_of(times)
+    private = content.get("zones", {}) | times.get("zones", {})
+    times = {name: times[name] for name in TIME_UNIT if name in times}
+    old, new = frame_of(content), frame_of(times | {"zones": private})
     before, after = datetime.fromisoformat(content["start"]), datetime.fromisoformat(times["start"])
 
     def moved(ts: int) -> int:
@@ -354,11 +357,27 @@ def follow(content: Content, times: Content) -> Content:
         if name in content:
             result[name] = sorted(map(respell, content[name]))
     if "overrides" in content:
-        result["overrides"] = {respell(rid): patch for rid, patch in sorted(content["overrides"].items())}
+        patches = _anchored_overrides(content, times).items()
+        result["overrides"] = {respell(rid): patch for rid, patch in patches}
     if "rrule" in content:
         rule = rules.follow(rules.parse(content["rrule"]), before, after)
         until = until_ts(rule, old)
         result["rrule"] = str(rule if until is None else replace(rule, until=until_at(new, moved(until))))
+    return result
+
+
+def _anchored_overrides(content: Content, times: Content) -> dict[str, Content]:
+    """The overrides, with all their time fields spelled out where the master's zone or form will be another."""
+    overrides: dict[str, Content] = content["overrides"]
+    if all(content.get(name) == times.get(name) for name in ("all_day", "time_zone", "end_time_zone")):
+        return overrides
+    series, result = Series(content), dict(overrides)
+    for ts, (rid, patch) in series.overrides.items():
+        if any(name in patch for name in TIME_UNIT):
+            own = patched_times(series.times_at(ts), patch, content.get("zones"))
+            kept = {name: own.get(name) for name in TIME_UNIT if name in own or name in times}
+            rest = {name: value for name, value in patch.items() if name not in TIME_UNIT}
+            result[rid] = rest | {n: v for n, v in kept.items() if n in ("start", "end") or v != times.get(n)}
     return result
 
 

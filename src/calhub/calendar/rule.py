@@ -133,7 +133,7 @@ def matches(rule: Rule, start: datetime, wall: datetime) -> bool:
 
 
 def follow(rule: Rule, old: datetime, new: datetime) -> Rule:
-    """The rule after its start was moved from ``old`` to ``new``: BY parts that said what the old start was say the new.
+    """The rule after its start was moved: BY parts that said what the old start was say the new.
 
     UNTIL is left alone. Whether the result matches ``new`` is for the caller to ask.
     """

@@ -10,14 +10,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta, tzinfo as TzInfo
+from datetime import UTC, datetime, timedelta
+from datetime import tzinfo as _tzinfo
 from functools import cache, lru_cache
 from importlib.resources import files
 from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 from calhub.calendar.event import InvalidEvent
-from calhub.calendar.lines import parse_line, unfold
+from calhub.calendar.lines import unfold
 
 _DISPLAY_NAME = re.compile(r"\((?:UTC|GMT)(?:([+-])(\d{1,2})[:.]?(\d{2})?)?\)")
 _WEEKDAYS = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")
@@ -70,7 +71,7 @@ def canonical_zone(tzid: str) -> str | None:
     return _iana().get(windows.lower()) if windows else None
 
 
-def tzinfo(name: str, zones: Mapping[str, str] | None) -> TzInfo:
+def tzinfo(name: str, zones: Mapping[str, str] | None) -> _tzinfo:
     """The rules of a zone as content names it: ``"UTC"``, a key of ``zones`` (VTIMEZONE texts), or an IANA name.
 
     Raises `InvalidEvent` for any other name, or a VTIMEZONE that cannot be used.
@@ -83,7 +84,7 @@ def tzinfo(name: str, zones: Mapping[str, str] | None) -> TzInfo:
 
 
 @lru_cache(maxsize=1024)
-def _iana_zone(name: str) -> TzInfo:
+def _iana_zone(name: str) -> _tzinfo:
     try:
         return ZoneInfo(name)
     except (ValueError, OSError, LookupError) as error:
@@ -91,7 +92,7 @@ def _iana_zone(name: str) -> TzInfo:
 
 
 @lru_cache(maxsize=256)
-def _private_zone(text: str) -> TzInfo:
+def _private_zone(text: str) -> _tzinfo:
     from icalendar import Timezone
 
     lines = unfold(text)
@@ -99,7 +100,10 @@ def _private_zone(text: str) -> TzInfo:
         # Seconds of looping for a hostile rule; no real zone has one.
         raise InvalidEvent("The time zone has rules that are not yearly.")
     try:
-        zone = Timezone.from_ical(text).to_tz(lookup_tzid=False)
+        component = Timezone.from_ical(text)
+        if not isinstance(component, Timezone):
+            raise ValueError("not a VTIMEZONE")
+        zone: _tzinfo = component.to_tz(lookup_tzid=False)
         zone.utcoffset(datetime(2026, 1, 1))
     except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as error:
         raise InvalidEvent("The time zone's own rules cannot be read.") from error
@@ -121,8 +125,12 @@ class ZoneTable:
             self._found[tzid] = canonical_zone(tzid) or self._embedded(tzid) or self._displayed(tzid)
         return self._found[tzid]
 
-    def tzinfo(self, zone: str) -> TzInfo:
-        return tzinfo(zone, self.used)
+    def labels(self) -> dict[str, str]:
+        """Zone -> a label the text has for it, for the labels defined or asked for so far; its own name first."""
+        for tzid in self._definitions():
+            self.resolve(tzid)
+        found = {zone: tzid for tzid, zone in self._found.items() if zone is not None}
+        return found | {zone: zone for tzid, zone in self._found.items() if zone == tzid}
 
     def _embedded(self, tzid: str) -> str | None:
         text = self._definitions().get(tzid)
@@ -156,15 +164,6 @@ class ZoneTable:
         return tzid
 
 
-def definition_label(text: str) -> str:
-    """The TZID of a VTIMEZONE text, or ``""``."""
-    for line in unfold(text):
-        parsed = parse_line(line)
-        if parsed and parsed[0] == "TZID":
-            return parsed[2].strip()
-    return ""
-
-
 @lru_cache(maxsize=512)
 def vtimezone(name: str, year: int) -> tuple[str, ...]:
     """The logical lines of a VTIMEZONE for an IANA zone, right from the start of ``year`` (1900 at the earliest).
@@ -190,7 +189,7 @@ def vtimezone(name: str, year: int) -> tuple[str, ...]:
     return (*lines, "END:VTIMEZONE")
 
 
-def _transitions(zone: TzInfo, start: datetime) -> list[tuple[datetime, timedelta, timedelta, str]]:
+def _transitions(zone: _tzinfo, start: datetime) -> list[tuple[datetime, timedelta, timedelta, str]]:
     """``(local time before, offset before, offset after, name after)`` of each change up to the horizon."""
     days = (datetime(_HORIZON + 1, 1, 1, tzinfo=UTC) - start).days
     found = []

@@ -104,16 +104,22 @@ class Session:
             yield hub
 
     def connector(self, hub: Hub) -> Callable[[Account], Provider]:
-        """How to connect to an account of this hub, with its secrets unsealed."""
+        """How to connect to an account of this hub, with its secrets unsealed; raises `ProviderError` (LOGIN, FATAL)."""
 
         def connect(account: Account) -> Provider:
             from calhub.hub.accounts import sealed_secrets
+            from calhub.hub.errors import HubError
             from calhub.ops.secrets import unseal
             from calhub.providers import registry
+            from calhub.providers.base import ProviderError, Trait
 
             with hub.read() as conn:
                 sealed = sealed_secrets(conn, account.id)
-            secrets = {name: unseal(self.home, account.name, name, text) for name, text in sealed.items()}
+            try:
+                secrets = {name: unseal(self.home, account.name, name, text) for name, text in sealed.items()}
+            except HubError as error:
+                # one account's trouble, which must not stop a sync of the others
+                raise ProviderError(error.message, error.hint, Trait.LOGIN) from error
             return registry.connect(account.provider, account.settings, secrets)
 
         return connect

@@ -10,7 +10,6 @@ import os
 import sys
 import traceback
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -21,10 +20,6 @@ USAGE: Final = 2
 LOCKED: Final = 3
 WAITING: Final = 4
 INTERRUPTED: Final = 130
-
-#: Where the details of unexpected errors are kept, below the home.
-LOG_FILE: Final = Path("logs") / "calhub.log"
-_LOG_LIMIT_BYTES: Final = 1_000_000
 
 
 @dataclass
@@ -87,33 +82,28 @@ def _of_system(error: BaseException) -> CommandError | None:
 
 
 def _unexpected(error: BaseException, home: Path | None) -> CommandError:
-    log = record(error, home) if home is not None else None
-    details = f"; details are in {log}" if log is not None else ""
-    return CommandError("Something unexpected happened; this is a fault of calhub.", f"Run: calhub doctor{details}")
+    if home is not None:
+        record(error, home)
+    return CommandError(
+        "Something unexpected happened; this is a fault of calhub.",
+        "Run: calhub doctor" + (f"; details are in {home / 'log' / 'calhub.log'}" if home is not None else ""),
+    )
 
 
-def record(error: BaseException, home: Path) -> Path | None:
-    """Append where an error arose to the log file: kinds and code places, no messages, so no event contents.
+def record(error: BaseException, home: Path) -> None:
+    """Log where an error arose: kinds and places in the code. Its message stays out: it may quote an event."""
+    from calhub.ops import log
 
-    Returns the file, or None where it cannot be written; that must not hide the error itself.
-    """
-    lines = [f"{datetime.now(UTC).isoformat(timespec='seconds')} unexpected error"]
+    chain: list[str] = []
     cause: BaseException | None = error
     while cause is not None:
-        kind = type(cause)
-        lines.append(f"  {kind.__module__}.{kind.__qualname__}")
-        lines += [f"    {frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(cause.__traceback__)]
+        chain.append(f"{type(cause).__module__}.{type(cause).__qualname__}")
+        chain += [
+            f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(cause.__traceback__)
+        ]
         cause = cause.__cause__ or cause.__context__
-    log = home / LOG_FILE
-    try:
-        log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if log.exists() and log.stat().st_size > _LOG_LIMIT_BYTES:
-            log.replace(log.with_suffix(".log.1"))
-        with log.open("a", encoding="utf-8") as file:
-            file.write("\n".join(lines) + "\n")
-    except OSError:
-        return None
-    return log
+    log.configure(home)
+    log.get("cli").error("unexpected error", trace=chain)
 
 
 def swallow_broken_pipe() -> None:

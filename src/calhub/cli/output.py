@@ -96,9 +96,14 @@ def _plain_table(columns: Sequence[str], cells: list[list[str]]) -> None:
 
 
 def _tone(cell: str) -> str:
-    return {"ok": "green", "failed": "red", "failing": "red", "needs_login": "red", "open": "yellow", "held": "yellow"}.get(
-        cell, ""
-    )
+    return {
+        "ok": "green",
+        "failed": "red",
+        "failing": "red",
+        "needs_login": "red",
+        "open": "yellow",
+        "held": "yellow",
+    }.get(cell, "")
 
 
 def fields(pairs: Mapping[str, object]) -> None:

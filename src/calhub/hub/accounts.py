@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Row, delete, exists, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, delete, exists, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from calhub.hub import schema
@@ -67,9 +67,9 @@ class Replica:
 
 
 _a, _c, _r = schema.account.c, schema.calendar.c, schema.replica.c
-_ACCOUNTS: Final = select(_a.id, _a.name, _a.provider, _a.settings, _a.state, _a.error).order_by(_a.id)
-_CALENDARS: Final = select(_c.id, _c.name, _c.color, _c.time_zone).order_by(_c.id)
-_REPLICAS: Final = (
+_ACCOUNTS: Final[Select[Any]] = select(_a.id, _a.name, _a.provider, _a.settings, _a.state, _a.error).order_by(_a.id)
+_CALENDARS: Final[Select[Any]] = select(_c.id, _c.name, _c.color, _c.time_zone).order_by(_c.id)
+_REPLICAS: Final[Select[Any]] = (
     select(
         _r.id, _r.calendar_id, _c.name.label("calendar"), _r.account_id, _a.name.label("account"), _a.provider,
         _r.remote_id, _r.remote_name, _r.access, _r.direction, _r.conflicts, _r.settings, _r.state, _r.error,
@@ -240,7 +240,6 @@ def add_replica(
 def replica(conn: Connection, id_or_remote_name: int | str) -> Replica:
     """The replica with this id, or the only one with this remote name. Raises `NotFound`, `Ambiguous`."""
     found = _named(
-        conn,
         id_or_remote_name,
         _r.id,
         _r.remote_name,

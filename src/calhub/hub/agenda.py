@@ -203,7 +203,7 @@ def _rows(db: sqlite3.Connection, start_ts: int, end_ts: int, calendar_id: int |
     gaps = _beyond(db, within)
     if gaps:
         chosen = "" if calendar_id is None else "AND calendar_id = :calendar"
-        query = f"SELECT calendar_id, uid, content FROM event WHERE {_SERIES} {chosen} ORDER BY id"
+        query = f"SELECT calendar_id, uid, content FROM event WHERE {SERIES} {chosen} ORDER BY id"
         for series in db.execute(query, {"calendar": calendar_id}):
             for gap in gaps:
                 yield from _expanded(series, gap, _horizon(db), within)
@@ -261,7 +261,8 @@ def _range_query(calendar: str) -> str:
 
 # Beyond the horizon
 
-_SERIES: Final = "deleted = 0 AND (rrule IS NOT NULL OR json_extract(content, '$.rdates') IS NOT NULL)"
+#: Events that may take place more than once.
+SERIES: Final = "deleted = 0 AND (rrule IS NOT NULL OR json_extract(content, '$.rdates') IS NOT NULL)"
 _FACE: Final = (("title", ""), ("location", ""), ("status", "confirmed"))
 
 
@@ -313,7 +314,7 @@ _BEST_STORED: Final = (
     "ORDER BY o.end_ts <= :now, CASE WHEN o.end_ts <= :now THEN -o.start_ts ELSE o.start_ts END LIMIT 1"
 )
 _FIRST_STORED: Final = f"{_OCCURRENCES} WHERE o.event_id = :event AND {_WITHIN} ORDER BY o.start_ts LIMIT 1"
-_ONE_SERIES: Final = f"SELECT calendar_id, uid, content FROM event WHERE id = ? AND {_SERIES}"
+_ONE_SERIES: Final = f"SELECT calendar_id, uid, content FROM event WHERE id = ? AND {SERIES}"
 
 
 def _next_or_latest(db: sqlite3.Connection, event_id: int, now: int) -> _Row | None:

@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 
 from calhub.calendar.event import RECURRENCE_UNIT, TIME_UNIT, Content
 from calhub.calendar.recurrence import Occurrence, expand
-from calhub.hub.agenda import ALWAYS, DAY
+from calhub.hub.agenda import ALWAYS, DAY, SERIES
 
 BACK: Final = timedelta(days=366)
 AHEAD: Final = timedelta(days=3 * 366)
@@ -104,9 +104,8 @@ def advance(conn: Connection, now: str) -> bool:
     return True
 
 
-_SERIES_WHERE: Final = "deleted = 0 AND (rrule IS NOT NULL OR json_extract(content, '$.rdates') IS NOT NULL)"
-_SERIES_IDS: Final = f"SELECT id FROM event WHERE {_SERIES_WHERE}"
-_SERIES: Final = f"SELECT id, calendar_id, content FROM event WHERE {_SERIES_WHERE}"
+_SERIES_IDS: Final = f"SELECT id FROM event WHERE {SERIES}"
+_SERIES: Final = f"SELECT id, calendar_id, content FROM event WHERE {SERIES}"
 
 
 def _extend(

@@ -171,7 +171,7 @@ class KnownVersions:
                 observation.c.replica_id == replica_id, observation.c.gone == 0
             )
         )
-        self._versions: dict[str, str | None] = dict(rows.tuples().all())
+        self._versions: dict[str, str | None] = {row.remote_id: row.version for row in rows}
 
     def version(self, remote_id: str) -> str | None:
         return self._versions.get(remote_id)
@@ -287,16 +287,16 @@ def _link(row: Any) -> Link:
 
 
 def dirty_events(conn: Connection, replica_id: int, calendar_id: int, since: int, *, everything: bool) -> list[int]:
-    """Events the push side has to look at: changed since ``since`` by anyone but this replica, or due for a retry.
+    """Events changed since ``since`` whose newest revision the replica's link has not seen.
 
-    With ``everything``, each event whose newest revision the link has not seen, whatever the change log says.
+    With ``everything`` those changed before too, except the ones that wait for a retry or are dead letters.
     """
     unseen = or_(link.c.id.is_(None), link.c.hub_rev != event.c.rev)
     joined = event.outerjoin(link, and_(link.c.event_id == event.c.id, link.c.replica_id == replica_id))
     query = select(event.c.id).select_from(joined).where(event.c.calendar_id == calendar_id, unseen)
     query = query.where(or_(event.c.deleted == 0, link.c.id.is_not(None)))
-    if not everything:
-        query = query.where(event.c.rev > since)
+    waiting = exists().where(retry.c.replica_id == replica_id, retry.c.event_id == event.c.id)
+    query = query.where(or_(event.c.rev > since, ~waiting) if everything else event.c.rev > since)
     return list(conn.execute(query.order_by(event.c.rev)).scalars())
 
 

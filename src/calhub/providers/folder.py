@@ -22,9 +22,8 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
-from calhub.calendar.ical import patch_object, read_object, write_object
-
 from calhub.calendar.event import Content, InvalidEvent
+from calhub.calendar.ical import NotAnEvent, patch_object, read_object, write_object
 from calhub.providers import files, vdir
 from calhub.providers.base import (
     Access,
@@ -83,6 +82,7 @@ class FolderProvider:
         self.requests = 0
         self._clock = clock
         self._owners: dict[tuple[str, str], str] = {}  # (calendar, uid): the file last read with it; a hint, verified
+        self._others: dict[tuple[str, str], str | None] = {}  # (calendar, file): version at which it held no event
         self._taken: dict[str, set[str]] = {}  # calendar: names in use or reserved, lower case
         self._set_capabilities()
 
@@ -152,7 +152,7 @@ class FolderProvider:
             return None
         try:
             return self._item(calendar, folder, remote_id, hint=None)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotAnEvent):
             return None
         except vdir.Unsettled as error:
             raise ProviderError(str(error), "Try again when nothing writes to it.", Trait.RETRY) from error
@@ -245,7 +245,7 @@ class FolderProvider:
     def _folder(self, calendar: str) -> Path:
         """The folder of a calendar, or a `ProviderError` with trait GONE."""
         folder = self.root if calendar == SINGLE else self.root / calendar
-        strange = calendar != SINGLE and (Path(calendar).name != calendar or calendar.startswith("."))
+        strange = calendar != SINGLE and (not calendar or Path(calendar).name != calendar or calendar.startswith("."))
         if strange or not folder.is_dir():
             raise vdir.missing(folder)
         return folder
@@ -294,10 +294,15 @@ class FolderProvider:
                 if self._unchanged(name, versions, known):
                     present.append(name)
                     continue
+                if versions[name] is not None and versions[name] == self._others.get((calendar, name)):
+                    continue
                 try:
                     item = self._item(calendar, folder, name, hint=known.version(name))
                 except FileNotFoundError:
                     continue  # deleted since the scan
+                except NotAnEvent:
+                    self._others[calendar, name] = versions[name]  # a task, say: not ours to list
+                    continue
                 except vdir.Unsettled:
                     unsettled = True
                     present.extend([name] if name in known else [])  # it is there; the next pass reads it
@@ -322,7 +327,7 @@ class FolderProvider:
     # The files.
 
     def _item(self, calendar: str, folder: Path, name: str, *, hint: str | None) -> Item:
-        """Read one file. Raises FileNotFoundError, `vdir.Unsettled` if it keeps changing."""
+        """Read one file. Raises FileNotFoundError, NotAnEvent, `vdir.Unsettled` if it keeps changing."""
         path = folder / name
         try:
             if path.stat().st_size > LARGEST:
@@ -355,8 +360,10 @@ class FolderProvider:
         try:
             text = vdir.text(snapshot.data)
             reading = read_object(text)
+        except NotAnEvent:
+            raise
         except InvalidEvent as error:
-            return Item(remote_id=name, version=version, uid=None, problem=str(error))
+            return Item(remote_id=name, version=version, uid=None, problem=f"{name}: {error}")
         return Item(
             remote_id=name,
             version=version,

@@ -36,7 +36,7 @@ BODY_LIMIT: Final = 64 * 1024 * 1024
 MAX_REDIRECTS: Final = 5
 _REDIRECTS: Final = frozenset({301, 302, 307, 308})
 _LOOPBACK: Final = ("localhost", "127.0.0.1", "[::1]")
-_SECOND_LEVELS: Final = frozenset("ac co com edu go gob gov gv id info ltd me mil ne net nom or org plc sch".split())
+_SECOND_LEVELS: Final = frozenset({"ac", "co", "com", "edu", "go", "gob", "gov", "gv", "me", "ne", "net", "or", "org"})
 _LOCAL_SUFFIXES: Final = (".localhost", ".local", ".lan", ".home", ".internal", ".home.arpa")
 
 
@@ -151,7 +151,7 @@ class Web:
         return self._credentials is None or same_owner(self.home, url)
 
     def _authorised(self, request: httpx.Request) -> httpx.Response:
-        """Send with credentials; Digest (RFC 7616) only where the server asks for it, since Basic needs no extra trip."""
+        """Send with credentials; Digest (RFC 7616) only where the server asks for it: Basic needs no extra trip."""
         if not self.trusts(str(request.url)):
             raise _stranger(str(request.url))
         response = self._client.send(request, auth=self._auth, stream=True)

@@ -41,23 +41,13 @@ class Layer:
     def __init__(self, inner: Provider) -> None:
         self.inner = inner
 
-    # The contract has plain attributes, which can be set; here they always are those of the provider inside.
-
     @property
     def capabilities(self) -> Capabilities:
         return self.inner.capabilities
 
-    @capabilities.setter
-    def capabilities(self, value: Capabilities) -> None:
-        self.inner.capabilities = value
-
     @property
     def requests(self) -> int:
         return self.inner.requests
-
-    @requests.setter
-    def requests(self, value: int) -> None:
-        self.inner.requests = value
 
     def discover(self) -> list[RemoteCalendar]:
         return self.inner.discover()

@@ -197,7 +197,7 @@ class Session:
                 accounts.update_replica(conn, of.replica.id, state=state, error=None, last_success=hub.now())
                 if of.replica.account_id not in self._dead:
                     accounts.set_account_state(conn, of.replica.account_id, "ok", None)
-            if report.status == "ok":
+            if of.completed:
                 accounts.update_replica(conn, of.replica.id, phase="steady")
         self._record(report)
 

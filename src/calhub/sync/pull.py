@@ -14,7 +14,7 @@ from calhub.hub.jsontext import loads
 from calhub.hub.links import Link, Observation
 from calhub.sync import guard
 from calhub.sync.context import Pass, hub_side, title
-from calhub.sync.plan import Bases, Pull, RemoteSide, plan_pull
+from calhub.sync.plan import Bases, Pull, RemoteSide, Write, plan_pull
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +85,12 @@ def pull_first(of: Pass, remote_ids: Sequence[str]) -> None:
             ],
         )  # fmt: skip
         links.settle(conn, of.replica.id, [seen.remote_id for seen in firsts])
-    of.report.counts["pulled"]["created"] += len(firsts)
+    for seen in firsts:
+        content = seen.content or {}
+        of.report.count("pulled", "create")
+        of.report.note(
+            "hub", Write(op="create", content=content, fields=tuple(sorted(content))), seen.uid or "", title(content)
+        )
 
 
 def hold(of: Pass, side: inbox.Side, reason: str, steps: list[guard.Step]) -> None:

@@ -56,12 +56,11 @@ def push(of: Pass) -> bool:
     Failures of single events are kept for a retry and reported; `ProviderError` (the account as a whole) is raised.
     """
     if of.policy.direction == "pull":
+        of.completed = True
         return False
     with of.hub.read() as conn:
         upto = changes.last_seq(conn)
     ids = _candidates(of)
-    if not ids:
-        return False
     if not _admit(of, ids):
         return False
     hub_changed = bool(of.discarded)
@@ -328,3 +327,4 @@ def _finish(of: Pass, upto: int) -> None:
         accounts.update_replica(conn, of.replica.id, hub_seq=upto)
         for side in ("hub", "remote"):
             inbox.finish_holds(conn, of.replica.id, side, now=of.hub.now(), waiting_too=side == "remote")
+    of.completed = True

@@ -167,10 +167,9 @@ class _Undo:
         now, replica_id = self._hub.now(), self._replica.id
         with self._hub.transaction() as conn:
             journal.close_intent(conn, intent.id, "done", now=now, after=echo.version if echo else None)
-            content = None
-            if target is not None:
-                keeps_more = stored is not None and last.op == "update" and last.content is not None
-                content = apply(stored.content, diff(last.content, target)) if keeps_more and stored else target
+            content = target
+            if target is not None and stored is not None and last.op == "update" and last.content is not None:
+                content = apply(stored.content, diff(last.content, target))  # fields the remote cannot hold stay
             if target is None:
                 link = links.links_by_event(conn, replica_id, [intent.event_id]).get(intent.event_id)
                 if link is not None:

@@ -20,9 +20,9 @@ from copy import deepcopy
 from uuid import uuid4
 
 import pytest
-from calhub.calendar.fields import project
 
 from calhub.calendar.event import Content
+from calhub.calendar.fields import project
 from calhub.providers.base import Done, Item, ProviderError, RemoteCalendar, Stale, Trait
 from calhub.testing.contract_kit import EXAMPLES, Remote, Versions, event, listing, vevent
 

@@ -15,6 +15,7 @@ that was handed in. Several providers may share one service; a new one stands fo
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import pairwise
 from typing import Any, Literal
 
@@ -32,8 +33,12 @@ class MemoryProvider:
         self.service = service
         self.requests = 0
         self.closed = False
-        quirks = service.quirks
-        self.capabilities = Capabilities(
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """As the quirks of the service are now."""
+        quirks = self.service.quirks
+        return Capabilities(
             conditional_writes=not quirks.no_conditional_writes,
             chosen_ids=not quirks.no_chosen_ids,
             deletion_feed=not quirks.no_deletion_feed,
@@ -55,14 +60,13 @@ class MemoryProvider:
                 service.touch(calendar)
             horizon = place.horizon if service.quirks.lists_late else service.seq
             place.horizon = service.seq
-            if since is None:
-                rows = sorted(place.rows)
-            else:
-                rows = [n for n, seq in sorted(place.feed.items(), key=lambda e: e[1]) if since < seq <= horizon]
+            names = sorted(place.rows)
+            feed = sorted(place.feed.items(), key=lambda entry: entry[1])  # as of now: later changes come later
         if since is None:
-            yield from self._full(calendar, rows, known, self._cursor(horizon))
+            yield from self._full(calendar, names, known, self._cursor(horizon))
         else:
-            yield from self._incremental(calendar, rows, known, max(since, horizon))
+            positions = {name: seq for name, seq in feed if since < seq <= horizon}
+            yield from self._incremental(calendar, positions, known, max(since, horizon))
 
     def get(self, calendar: str, remote_id: str) -> Item | None:
         def answer() -> Item | None:
@@ -177,21 +181,15 @@ class MemoryProvider:
         if self.service.quirks.page_drops_row and len(pages) > 1:
             pages[1] = pages[1][1:]
         for number, page in enumerate(pages, start=1):
-            items, present, _ = self._read(
-                "changes", lambda page=page: self._look(calendar, page, known), calendar=calendar
-            )
+            items, present, _ = self._read("changes", partial(self._look, calendar, page, known), calendar=calendar)
             last = number == len(pages)
             yield Page(items=items, present=present, cursor=cursor if last else None, complete=last, total=len(rows))
 
-    def _incremental(self, calendar: str, rows: list[str], known: Known, end: int) -> Iterator[Page]:
-        feed = self.service.find_calendar(calendar).feed
-        positions = {
-            name: feed[name] for name in rows
-        }  # as listed: a later change must not move the cursor past others
-        pages = self._pages(rows)
+    def _incremental(self, calendar: str, positions: dict[str, int], known: Known, end: int) -> Iterator[Page]:
+        pages = self._pages(list(positions))
         for number, page in enumerate(pages, start=1):
             items, present, removed = self._read(
-                "changes", lambda page=page: self._look(calendar, page, known), calendar=calendar
+                "changes", partial(self._look, calendar, page, known), calendar=calendar
             )
             at = end if number == len(pages) else positions[page[-1]]
             if self.service.quirks.no_deletion_feed:

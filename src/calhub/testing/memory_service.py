@@ -44,10 +44,7 @@ WRITES: Final = frozenset({"create", "update", "delete"})
 
 @dataclass(kw_only=True)
 class Quirks:
-    """What real services do to their clients. All off by default.
-
-    May be changed at any time; those that capabilities speak of are taken up by providers made afterwards.
-    """
+    """What real services do to their clients. All off by default; may be changed at any time."""
 
     keeps: frozenset[str] = FIELDS  # declared: other fields exist at the service, but the provider cannot see them
     drops_fields: frozenset[str] = frozenset()  # undeclared: written values of these fields vanish silently

@@ -1,7 +1,8 @@
 """Fetching items: many by calendar-multiget (RFC 4791 section 7.9), one by GET.
 
-Chunks are fetched ahead by a few threads while the caller works on earlier ones. What a server does badly is made good
-here: hrefs it leaves out of an answer are fetched singly, a chunk it fails on is halved until the item at fault is alone.
+Chunks are fetched ahead by a few threads while the caller works on earlier ones. What a server does badly is made
+good here: hrefs it leaves out of an answer are fetched singly, a chunk it fails on is halved until the item at fault
+is alone.
 """
 
 from __future__ import annotations

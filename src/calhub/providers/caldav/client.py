@@ -1,9 +1,9 @@
 """WebDAV requests on top of `calhub.providers.http`, with answers of the wrong kind turned into errors.
 
-    ProviderError
-      Rejected   the server answered with a status that is no success; ``status`` and ``conditions`` tell why
-      NotDav     a success, but no WebDAV answer: a login page, another kind of server (FATAL)
-      Garbled    a WebDAV answer that is damaged or cut (RETRY)
+ProviderError
+  Rejected   the server answered with a status that is no success; ``status`` and ``conditions`` tell why
+  NotDav     a success, but no WebDAV answer: a login page, another kind of server (FATAL)
+  Garbled    a WebDAV answer that is damaged or cut (RETRY)
 """
 
 from __future__ import annotations
@@ -67,10 +67,11 @@ class Dav:
         """The properties of one resource (PROPFIND, Depth 0)."""
         with self.multistatus("PROPFIND", url, wire.propfind(*names), depth="0") as answer:
             rows = list(answer)
-        for row in rows:
-            if row.status < 300:
-                return row
-        raise not_dav(url)
+        if not rows:
+            raise not_dav(url)
+        if rows[0].status >= 300:  # Xandikos reports a missing resource inside of a 207
+            raise rejected(Answer(rows[0].status, httpx.Headers(), b"", url))
+        return rows[0]
 
     def send(
         self, method: str, url: str, *, headers: Mapping[str, str] | None = None, content: bytes | None = None

@@ -150,6 +150,8 @@ class Multistatus:
 
     def _read(self, parser: etree.XMLPullParser) -> Iterator[Row]:
         for event, element in parser.read_events():
+            if not isinstance(element, etree._Element):
+                continue  # namespaces, by the type of the generator; not asked for
             if event == "start":
                 if element.getparent() is None and element.getroottree().docinfo.internalDTD is not None:
                     raise BadXml("the answer has a document type, which WebDAV has no use for")

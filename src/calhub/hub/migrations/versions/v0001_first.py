@@ -185,6 +185,7 @@ def upgrade() -> None:
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("replica_id", sa.Integer(), nullable=False),
         sa.Column("event_id", sa.Integer(), nullable=False),
+        sa.Column("uid", sa.Text(), nullable=False),
         sa.Column("run_id", sa.Integer()),
         sa.Column("op", sa.Text(), nullable=False),
         sa.Column("remote_id", sa.Text(), nullable=False),
@@ -200,7 +201,6 @@ def upgrade() -> None:
         sa.CheckConstraint("(state = 'open') = (closed IS NULL)", name="intent_closed"),
         sa.CheckConstraint("op IN ('create','update','delete')", name="intent_op"),
         sa.CheckConstraint("state IN ('open','done','stale','refused','failed')", name="intent_state"),
-        sa.ForeignKeyConstraint(["event_id"], ["event.id"], ondelete="CASCADE"),
         sa.ForeignKeyConstraint(["replica_id"], ["replica.id"], ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("id"),
     )
@@ -300,5 +300,6 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("replica_id", "event_id"),
     )
     op.execute(
-        "CREATE VIRTUAL TABLE event_search USING fts5(title, description, location, participants, tokenize = \"unicode61 remove_diacritics 2\", prefix = '2 3')"
+        "CREATE VIRTUAL TABLE event_search USING fts5(title, description, location, participants, "
+        "tokenize = \"unicode61 remove_diacritics 2\", prefix = '2 3')"
     )

@@ -1,0 +1,5 @@
+"""``python -m calhub.cli``."""
+
+from calhub.cli.main import main
+
+main()

@@ -1,0 +1,276 @@
+"""``account``: sign in at services, and what is there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import closing
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from calhub.cli.context import Session, session
+from calhub.cli.failures import CommandError, usage
+from calhub.cli.output import Json, emit, note, table
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from calhub.hub.accounts import Account
+    from calhub.hub.database import Hub
+    from calhub.providers.base import RemoteCalendar
+
+app = typer.Typer(help="Accounts: sign in at services, and see what is there.")
+
+Name = Annotated[str, typer.Argument(help="The account's name.")]
+Url = Annotated[str | None, typer.Option("--url", help="Address of the server or feed, or path of the folder.")]
+Username = Annotated[str | None, typer.Option("--username", help="The user name at the service.")]
+PasswordStdin = Annotated[bool, typer.Option("--password-stdin", help="Read the password from standard input.")]
+CredentialsFile = Annotated[
+    str | None, typer.Option("--credentials", metavar="FILE|-", help="JSON with address, user name and secrets.")
+]
+
+
+@app.command("add")
+def add(
+    context: typer.Context,
+    provider: Annotated[str, typer.Argument(help="The kind of service: caldav, folder, feed.")],
+    name: Annotated[str, typer.Argument(help="What to call the account.")],
+    url: Url = None,
+    username: Username = None,
+    password_stdin: PasswordStdin = False,
+    credentials: CredentialsFile = None,
+    calendars: Annotated[
+        str, typer.Option("--calendars", metavar="all|none|NAME,...", help="Which remote calendars to attach.")
+    ] = "all",
+    json: Json = False,
+) -> None:
+    """Sign in, and attach the account's calendars. Keeps nothing when that fails."""
+    from calhub.cli.credentials import collect, forget_all, seal_all, sign_in, store
+    from calhub.hub import accounts, runs
+
+    here = session(context)
+    _check_new_name(here, name)
+    given = collect(provider, url=url, username=username, password_stdin=password_stdin, file=credentials)
+    connection, remotes = sign_in(provider, given)
+    with closing(connection), here.hub() as hub:
+        writable = connection.capabilities.writable
+        chosen = choose(remotes, calendars)
+        sealed = seal_all(here, name, given.secrets)
+        try:
+            with hub.transaction() as conn:
+                account = accounts.add_account(conn, name, provider, given.settings, hub.now())
+                store(conn, account.id, sealed)
+                replicas = [_attach(conn, hub, account, remote, writable) for remote in chosen]
+                document = {
+                    "account": runs.account_shape(conn, account),
+                    "replicas": [runs.replica_shape(conn, each) for each in replicas],
+                }
+        except BaseException:
+            forget_all(here, name, sealed)
+            raise
+
+    def render() -> None:
+        rows = [(each["id"], each["calendar"], each["remote_name"], each["direction"]) for each in document["replicas"]]
+        note(f"Signed in. Next: calhub sync --account {name}")
+        table(("Replica", "Calendar", "Remote", "Direction"), rows, empty="No calendar attached.")
+
+    emit(document, json, render)
+
+
+def _check_new_name(here: Session, name: str) -> None:
+    """Before anybody is asked for a password."""
+    from calhub.hub import accounts
+
+    if not name.strip():
+        raise usage("The name of the account is empty.", "Give it a name.")
+    with here.hub() as hub, hub.read() as conn:
+        if any(each.name == name for each in accounts.accounts(conn)):
+            raise usage(
+                f'There is an account "{name}" already.',
+                f"Choose another name, or give it new credentials: calhub account login {name}",
+            )
+
+
+def choose(remotes: Sequence[RemoteCalendar], asked: str) -> list[RemoteCalendar]:
+    """The remote calendars that ``all``, ``none`` or a list of names and ids means. Raises a usage error otherwise."""
+    if asked == "all":
+        return list(remotes)
+    if asked == "none":
+        return []
+    # a name may hold commas itself
+    words = [asked] if any(asked in (each.id, each.name) for each in remotes) else asked.split(",")
+    chosen = [find_remote(remotes, word.strip()) for word in words if word.strip()]
+    return list({each.id: each for each in chosen}.values())
+
+
+def find_remote(remotes: Sequence[RemoteCalendar], name: str) -> RemoteCalendar:
+    """The remote calendar with this id, or the only one of this name. Raises a usage error with the candidates."""
+    found = [each for each in remotes if each.id == name] or [each for each in remotes if each.name == name]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise usage(
+            f'Several remote calendars are called "{name}".',
+            f"Name one by its id: {', '.join(each.id for each in found)}.",
+        )
+    there = ", ".join(each.name for each in remotes) or "none"
+    raise usage(f'The account has no remote calendar "{name}".', f"There is: {there}.")
+
+
+def _attach(conn: Connection, hub: Hub, account: Account, remote: RemoteCalendar, writable: bool) -> Any:
+    from calhub.hub import accounts
+
+    name = accounts.free_calendar_name(conn, remote.name, account.name)
+    calendar = accounts.add_calendar(conn, name, hub.now(), color=remote.color, time_zone=remote.time_zone)
+    return accounts.add_replica(
+        conn, calendar.id, account.id, remote.id, remote.name, hub.now(),
+        access=remote.access, direction="both" if can_write(remote, writable) else "pull",
+    )  # fmt: skip
+
+
+def can_write(remote: RemoteCalendar, writable: bool) -> bool:
+    """Whether the service and the rights in this calendar let us write."""
+    return writable and remote.access in ("owner", "writer")
+
+
+@app.command("list")
+def list_(context: typer.Context, json: Json = False) -> None:
+    """All accounts and how they fare."""
+    from calhub.hub import accounts, runs
+
+    with session(context).hub() as hub, hub.read() as conn:
+        found = [runs.account_shape(conn, each) for each in accounts.accounts(conn)]
+    rows = [(each["name"], each["provider"], each["state"], each["calendars"], each["error"]) for each in found]
+    columns = ("Name", "Provider", "State", "Calendars", "Error")
+    emit(found, json, lambda: table(columns, rows, empty="No account yet: calhub account add PROVIDER NAME"))
+
+
+@app.command("remotes")
+def remotes(context: typer.Context, name: Name, json: Json = False) -> None:
+    """The account's remote calendars, attached or not."""
+    from calhub.hub import accounts
+
+    here = session(context)
+    with here.hub() as hub:
+        with hub.read() as conn:
+            account = accounts.account(conn, name)
+            attached = {each.remote_id: each.calendar for each in accounts.replicas(conn, account_id=account.id)}
+        with closing(here.connector(hub)(account)) as connection:
+            there = connection.discover()
+    found = [
+        {
+            "id": each.id,
+            "name": each.name,
+            "access": each.access,
+            "color": each.color,
+            "time_zone": each.time_zone,
+            "calendar": attached.get(each.id),
+        }
+        for each in there
+    ]
+    rows = [(each["name"], each["access"], each["calendar"], each["id"]) for each in found]
+    emit(found, json, lambda: table(("Name", "Access", "Calendar", "Id"), rows, empty="The account has no calendars."))
+
+
+@app.command("test")
+def test(context: typer.Context, name: Name, json: Json = False) -> None:
+    """Sign in and list the calendars, without changing anything; keeps the account's state up to date."""
+    from calhub.hub import accounts, runs
+    from calhub.providers.base import ProviderError
+
+    here = session(context)
+    with here.hub() as hub:
+        with hub.read() as conn:
+            account = accounts.account(conn, name)
+        error = probe(here, hub, account)
+        with hub.read() as conn:
+            shape = runs.account_shape(conn, accounts.account(conn, account.id))
+    if isinstance(error, ProviderError):
+        raise CommandError(error.message, error.hint or f"Sign in again with: calhub account login {name}") from error
+    row = (shape["name"], shape["provider"], shape["state"], shape["calendars"])
+    emit(shape, json, lambda: table(("Name", "Provider", "State", "Calendars"), [row], empty=""))
+
+
+def probe(here: Session, hub: Hub, account: Account) -> Any:
+    """Try to sign in and store how the account fares. Returns the `ProviderError`, or None when all is well."""
+    from calhub.hub.accounts import set_account_state
+    from calhub.providers.base import ProviderError, Trait
+
+    failure: ProviderError | None = None
+    try:
+        with closing(here.connector(hub)(account)) as connection:
+            connection.discover()
+    except ProviderError as error:
+        failure = error
+    with hub.transaction() as conn:
+        if failure is None:
+            set_account_state(conn, account.id, "ok", None)
+        else:
+            state = "needs_login" if failure.trait is Trait.LOGIN else "failing"
+            set_account_state(conn, account.id, state, failure.message)
+    return failure
+
+
+@app.command("login")
+def login(
+    context: typer.Context,
+    name: Name,
+    username: Username = None,
+    password_stdin: PasswordStdin = False,
+    credentials: CredentialsFile = None,
+    device_code: Annotated[
+        bool, typer.Option("--device-code", help="For services with OAuth: sign in on another device.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Sign in anew, with a new password or token. The old one is kept when that fails."""
+    from calhub.cli.credentials import collect, seal_all, sign_in, store
+    from calhub.hub import accounts, runs
+
+    here = session(context)
+    with here.hub() as hub:
+        with hub.read() as conn:
+            account = accounts.account(conn, name)
+        if device_code:
+            raise usage(
+                f"A {account.provider} account has no device sign-in.", "Use --password-stdin or --credentials."
+            )
+        given = collect(
+            account.provider, username=username, password_stdin=password_stdin, file=credentials, known=account.settings
+        )
+        connection, _ = sign_in(account.provider, given)
+        connection.close()
+        sealed = seal_all(here, account.name, given.secrets)
+        with hub.transaction() as conn:
+            accounts.set_account_settings(conn, account.id, given.settings)
+            store(conn, account.id, sealed)
+            accounts.set_account_state(conn, account.id, "ok", None)
+            shape = runs.account_shape(conn, accounts.account(conn, account.id))
+    emit(shape, json, lambda: note(f"Signed in at {shape['name']}."))
+
+
+@app.command("remove")
+def remove(
+    context: typer.Context,
+    name: Name,
+    keep_events: Annotated[
+        bool, typer.Option("--keep-events", help="Keep its calendars and their events in the hub.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Forget the account. Nothing is deleted at the service; calendars that no other account holds leave the hub."""
+    from calhub.hub import accounts
+
+    here = session(context)
+    with here.hub() as hub:
+        with hub.transaction() as conn:
+            account = accounts.account(conn, name)
+            sealed = accounts.sealed_secrets(conn, account.id)
+            mine = {each.calendar_id: each.calendar for each in accounts.replicas(conn, account_id=account.id)}
+            accounts.remove_account(conn, account.id)
+            gone = [] if keep_events else [key for key in mine if not accounts.replicas(conn, calendar_id=key)]
+            for key in gone:
+                accounts.remove_calendar(conn, key)
+        forget_all(here, account.name, sealed)
+    document = {"removed": account.name, "calendars": [mine[key] for key in gone]}
+    emit(document, json, lambda: note(f"Removed {account.name}; at the service everything is as it was."))

@@ -1,0 +1,303 @@
+"""The story of ``calhub demo``: the main job on real servers, start to end, in a home that is gone afterwards.
+
+Everything calhub does here is done by its own commands, each a process of its own, printed before its output. What
+happens on the other sides is done as any other program would do it, and the final comparison shares no code with the
+hub (``testing.remotes``, ``testing.compare``).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from types import FrameType
+from typing import Any, Final, NoReturn
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from calhub.cli.demo_events import (
+    BUDGET,
+    DENTIST,
+    DINNER,
+    LUNCH,
+    NEWSLETTER,
+    STANDUP,
+    demo_events,
+    move_instance,
+    set_line,
+)
+from calhub.testing.compare import differences, merged
+from calhub.testing.corpus import samples
+from calhub.testing.remotes import DavCalendar, OtherProgram, VdirCalendar
+from calhub.testing.servers import CalDAVServer, ServerFailed, radicale, xandikos
+
+#: Remote calendar -> (account, its last path part, its name, first corpus number, how many). Work is on three sides,
+#: and some of its events are on two of them from the start.
+PLACES: Final = {
+    "Work at Radicale": ("radicale", "work", "Work", 0, 100),
+    "Work at Xandikos": ("xandikos", "work", "Work", 80, 80),
+    "Work in the folder": ("files", "work", "Work", 160, 60),
+    "Private at Radicale": ("radicale", "private", "Private", 1000, 240),
+    "Club at Xandikos": ("xandikos", "club", "Club", 2000, 160),
+}
+
+
+class DemoFailed(Exception):
+    """Something was not as promised; the message says what."""
+
+
+@dataclass
+class Demo:
+    """The state of one demo: where its home is, and the remote calendars by the name people see in the output."""
+
+    root: Path
+    console: Console
+    monday: date
+    remotes: dict[str, OtherProgram] = field(default_factory=dict)
+
+    def calhub(self, *arguments: str, given: str | None = None, expect: tuple[int, ...] = (0,)) -> None:
+        """Print and run one command; its output goes to the terminal. Raises `DemoFailed` on another exit code."""
+        secret = " < password" if given else ""
+        self.console.print(f"\n[bold green]$[/] [bold]calhub {shlex.join(arguments)}{secret}[/]", highlight=False)
+        code = self._run(arguments, given, capture=False).returncode
+        if code != 0:
+            self.console.print(f"[dim](exit code {code})[/]")
+        if code not in expect:
+            raise DemoFailed(f"calhub {arguments[0]} ended with exit code {code}, expected {expect[0]}")
+
+    def ask(self, *arguments: str) -> Any:
+        """The parsed ``--json`` answer of a command, not shown."""
+        return json.loads(self.output(*arguments, "--json"))
+
+    def output(self, *arguments: str) -> str:
+        """What a command prints on standard output, not shown. Raises `DemoFailed` if it failed."""
+        done = self._run(arguments, None, capture=True)
+        if done.returncode not in (0, 4):
+            raise DemoFailed(f"calhub {shlex.join(arguments)} ended with exit code {done.returncode}")
+        return str(done.stdout)
+
+    def _run(self, arguments: tuple[str, ...], given: str | None, *, capture: bool) -> subprocess.CompletedProcess[str]:
+        # The user's own hub, settings and keychain stay out of it.
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("CALHUB_")}
+        environment["PYTHON_KEYRING_BACKEND"] = "keyring.backends.fail.Keyring"
+        sys.stdout.flush()
+        return subprocess.run(
+            [sys.executable, "-m", "calhub.cli", "--home", str(self.root / "home"), *arguments],
+            input=given,
+            stdin=subprocess.DEVNULL if given is None else None,
+            stdout=subprocess.PIPE if capture else None,
+            text=True,
+            encoding="utf-8",
+            env=environment,
+            check=False,
+        )
+
+    def quiet(self) -> None:
+        """Sync until nothing is written any more, two passes at most. Raises `DemoFailed` if it never ends."""
+        for _ in range(3):
+            runs = self.ask("sync")["runs"]
+            written = sum(sum(run[way].values()) for run in runs for way in ("pulled", "pushed"))
+            if written == 0:
+                self.note(f"A further sync of {len(runs)} replicas: nothing to write, anywhere.")
+                return
+        raise DemoFailed(f"syncing again and again still writes something: {runs}")
+
+    def heading(self, text: str) -> None:
+        self.console.print()
+        self.console.rule(f"[bold cyan]{text}[/]", align="left")
+
+    def note(self, text: str) -> None:
+        self.console.print(f"[yellow]{text}[/]", highlight=False)
+
+
+def run() -> int:
+    """Run the whole demo. 0 if every replica equals the hub at the end, else 1; nothing stays behind either way."""
+    console = Console()
+    if not (find_spec("radicale") and find_spec("xandikos")):
+        console.print("The demo needs two CalDAV servers from PyPI. Install them with: pip install 'calhub[demo]'")
+        return 1
+    began = time.monotonic()
+    try:
+        with _interrupted_by(signal.SIGTERM, signal.SIGHUP), ExitStack() as stack:
+            _act(console, stack)
+    except (DemoFailed, ServerFailed) as failure:
+        console.print(f"\n[bold red]The demo failed:[/] {escape(str(failure))}")
+        return 1
+    except KeyboardInterrupt:
+        console.print("\nStopped; the servers are ended and the temporary files removed.")
+        return 130
+    console.print(f"[dim]{time.monotonic() - began:.0f} s. The servers are ended and the temporary files removed.[/]")
+    return 0
+
+
+def _act(console: Console, stack: ExitStack) -> None:
+    root = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="calhub-demo-")))
+    today = datetime.now().astimezone().date()
+    demo = Demo(root, console, today - timedelta(days=today.weekday()))
+    servers = {"radicale": stack.enter_context(radicale(root)), "xandikos": stack.enter_context(xandikos(root))}
+    _fill(demo, servers, stack)
+    _connect(demo, servers)
+    _look(demo)
+    _edit_everywhere(demo)
+    _settle(demo)
+    _compare(demo)
+
+
+def _fill(demo: Demo, servers: dict[str, CalDAVServer], stack: ExitStack) -> None:
+    demo.heading("Two CalDAV servers and a folder, as other programs left them")
+    for name, server in servers.items():
+        demo.console.print(f"{name}: {server.url}", highlight=False)
+    for title, (where, slug, name, _first, _count) in PLACES.items():
+        remote: DavCalendar | VdirCalendar
+        if where == "files":
+            remote = VdirCalendar(demo.root / "files" / slug)
+        else:
+            server = servers[where]
+            remote = DavCalendar(f"{server.home_url}{slug}/", server.username, server.password)
+            stack.callback(remote.close)
+        remote.make(name)
+        demo.remotes[title] = remote
+    columns = (TextColumn("{task.description:<20}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=demo.console) as progress:
+        for title, (_where, _slug, _name, first, count) in PLACES.items():
+            events = list(samples(count, first=first, around=demo.monday))
+            if title == "Work at Radicale":
+                events += demo_events(demo.monday)
+            bar = progress.add_task(title, total=len(events))
+            demo.remotes[title].fill(events, done=partial(progress.advance, bar))
+
+
+def _connect(demo: Demo, servers: dict[str, CalDAVServer]) -> None:
+    demo.heading("Connect them: one calendar, Work, is on all three sides")
+    for name, calendars in (("radicale", "all"), ("xandikos", "Club")):
+        server = servers[name]
+        sign_in = ("--url", server.url, "--username", server.username, "--password-stdin")
+        demo.calhub("account", "add", "caldav", name, *sign_in, "--calendars", calendars, given=server.password)
+    demo.calhub("account", "add", "folder", "files", "--url", str(demo.root / "files"), "--calendars", "none")
+    demo.calhub("replica", "add", "Work", "xandikos", "Work", "--conflicts", "ask")
+    demo.calhub("replica", "add", "Work", "files", "Work")
+    demo.calhub("sync")
+    demo.quiet()
+    events = sum(calendar["events"] for calendar in demo.ask("calendar", "list"))
+    if events < 600:
+        raise DemoFailed(f"only {events} events in the hub, expected 600 or more")
+    demo.note(f"{events} events in the hub; those that were on two sides already were matched, not doubled.")
+
+
+def _look(demo: Demo) -> None:
+    demo.heading("What is on this week, and a search")
+    sunday = demo.monday + timedelta(days=7)
+    demo.calhub("agenda", str(demo.monday), str(sunday), "--calendar", "Work")
+    demo.calhub("search", "reunion budget", "--limit", "5")
+
+
+def _edit_everywhere(demo: Demo) -> None:
+    demo.heading("Edits on all sides, before anybody has synced")
+    at_radicale, at_xandikos = demo.remotes["Work at Radicale"], demo.remotes["Work at Xandikos"]
+    in_folder = demo.remotes["Work in the folder"]
+    demo.note("Budget review: place at Radicale, category in the folder, description in the hub.")
+    at_radicale.edit(BUDGET, set_line("LOCATION", "Room 7"))
+    in_folder.edit(BUDGET, set_line("CATEGORIES", "finance"))
+    demo.calhub("event", "edit", BUDGET, "--description", "Bring the figures of Q3")
+    demo.note("Team lunch: another title at Radicale and in the folder: the same field of one event.")
+    at_radicale.edit(LUNCH, set_line("SUMMARY", "Team lunch at noon"))
+    in_folder.edit(LUNCH, set_line("SUMMARY", "Team lunch with Zoé"))
+    demo.note("Board dinner: another place at Xandikos and in the hub; that replica was told to ask.")
+    at_xandikos.edit(DINNER, set_line("LOCATION", "Osteria Ponte"))
+    demo.calhub("event", "edit", DINNER, "--location", "The office kitchen")
+    demo.note("Dentist: deleted in the folder, but edited at Radicale. Newsletter: deleted in the folder.")
+    in_folder.delete(DENTIST)
+    at_radicale.edit(DENTIST, set_line("DESCRIPTION", "Insurance card!"))
+    in_folder.delete(NEWSLETTER)
+    demo.note("Stand-up: next week's is moved to Tuesday, at Xandikos.")
+    week = timedelta(weeks=1)
+    moved = move_instance(STANDUP, "Stand-up", demo.monday + week, 9, demo.monday + week + timedelta(days=1), 11)
+    at_xandikos.edit(STANDUP, moved)
+
+
+def _settle(demo: Demo) -> None:
+    demo.heading("Sync: what merges, what is a conflict")
+    demo.calhub("sync", "--dry-run", expect=(0, 4))
+    demo.calhub("sync", expect=(4,))
+    demo.calhub("event", "show", BUDGET)
+    demo.calhub("conflict", "list")
+    conflicts = demo.ask("conflict", "list")
+    open_one = _the([c for c in conflicts if c["uid"] == DINNER], "conflict about the dinner")
+    demo.calhub("conflict", "show", str(open_one["id"]))
+    demo.note("The dinner waits for a person. Take the place from Xandikos; and flip the lunch to the title that lost:")
+    demo.calhub("conflict", "resolve", str(open_one["id"]), "--take", "remote")
+    noted = _the([c for c in conflicts if c["uid"] == LUNCH], "conflict about the lunch")
+    loser = "hub" if noted["fields"][0]["taken"] == "remote" else "remote"
+    demo.calhub("conflict", "resolve", str(noted["id"]), "--take", loser)
+    demo.calhub("sync")
+    demo.quiet()
+    demo.calhub("why", DENTIST)
+    demo.calhub("history", "--limit", "5")
+    demo.calhub("status")
+
+
+def _compare(demo: Demo) -> None:
+    demo.heading("Every replica against the hub, by a comparison of its own")
+    table = Table("remote calendar", "events", "with overrides", "differences")
+    found: list[str] = []
+    for title, (_where, _slug, name, _first, _count) in PLACES.items():
+        there = demo.remotes[title].read()
+        remote, hub = merged(there.values()), merged([demo.output("export", "--calendar", name)])
+        different = differences(remote, hub)
+        table.add_row(title, str(len(there)), str(len(remote)), str(len(different)))
+        found += [f"{title}: {line}" for line in different]
+    demo.console.print(table)
+    for line in found[:20]:
+        demo.console.print(line, markup=False, highlight=False)
+    _check_outcome(demo)
+    if found:
+        raise DemoFailed(f"{len(found)} events are not the same in the hub and at a remote")
+    demo.console.print(
+        "[bold green]All equal.[/] Compared for each event and override: every property with its parameters, alarms "
+        "and unknown components; times by wall clock and zone. Not compared: DTSTAMP, LAST-MODIFIED, CREATED, SEQUENCE."
+    )
+
+
+def _check_outcome(demo: Demo) -> None:
+    """Equal is not enough: each edit of the story must be there too."""
+    text = demo.output("export", "--calendar", "Work").replace("\n ", "")
+    expected = ("Room 7", "finance", "Bring the figures of Q3", "Osteria Ponte", "Insurance card!")
+    missing = [value for value in expected if value not in text]
+    if missing or NEWSLETTER in text or "The office kitchen" in text:
+        raise DemoFailed(f"an edit was lost or a deletion undone: {missing or 'newsletter or dinner'}")
+
+
+def _the(found: list[Any], what: str) -> Any:
+    if not found:
+        raise DemoFailed(f"there should be a {what}")
+    return found[0]
+
+
+@contextmanager
+def _interrupted_by(*signals: signal.Signals) -> Iterator[None]:
+    """Let these signals end the demo as Ctrl-C does, so that servers and files go in every case."""
+
+    def interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, interrupt) for number in signals}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,109 @@
+"""The log: JSON lines in ``home/log/calhub.log``. Says what was done, never what is in an event, never a secret."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Mapping, MutableMapping
+from pathlib import Path
+from typing import Any, Final, TextIO, cast
+
+import structlog
+from structlog.typing import FilteringBoundLogger, Processor
+
+#: Parts of key names whose values must not be written.
+_SECRET_WORDS: Final = ("password", "token", "authorization", "secret", "cookie", "credential", "api_key", "sealed")
+
+#: Keys that carry what people wrote into their calendars.
+_PRIVATE_KEYS: Final = frozenset(
+    {
+        "title", "summary", "description", "location", "content", "raw", "text", "body", "before", "after", "fields",
+        "attendees", "organizer", "attachments", "conferences", "query", "settings",
+    }
+)  # fmt: skip
+
+#: User names and passwords inside addresses, secret addresses' query strings, and headers, in messages and tracebacks.
+_IN_TEXT: Final = (
+    (re.compile(r"(?<=://)[^/@\s]+@"), ""),
+    (re.compile(r"(?<=\S)\?[^\s\"'<>]*=[^\s\"'<>]*"), "?..."),
+    (re.compile(r"(?i)\b(bearer|basic)\s+[a-z0-9+/._~=-]{6,}"), r"\1 ..."),
+)
+
+#: A log that has grown to this is set aside as ``calhub.log.1`` when the next command starts.
+_ROTATE_BYTES: Final = 10_000_000
+
+_file: TextIO | None = None
+
+
+def configure(home: Path, *, level: str = "info") -> None:
+    """Send the log to ``home/log/calhub.log``, readable by its owner only; to standard error where that cannot be.
+
+    May be called again, for another home or level. Every entry passes `without_secrets`.
+    """
+    global _file
+    close()
+    _file = _open(home / "log" / "calhub.log")
+    structlog.configure(
+        processors=[*_PROCESSORS, structlog.processors.JSONRenderer(sort_keys=True, ensure_ascii=False)],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.WriteLoggerFactory(file=_file),
+        cache_logger_on_first_use=False,
+    )
+
+
+def close() -> None:
+    """Close the log file. Loggers made before must not be used until `configure` was called again."""
+    global _file
+    if _file is not None and _file is not sys.stderr:
+        _file.close()
+    _file = None
+
+
+def get(room: str) -> FilteringBoundLogger:
+    """The logger of one room of the program, such as ``sync``; named in each of its entries."""
+    return cast(FilteringBoundLogger, structlog.get_logger(room=room))
+
+
+def without_secrets(_logger: object, _method: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Drop keys that hold secrets or event contents, at any depth, and secrets inside other texts."""
+    return cast(MutableMapping[str, Any], _clean(entry))
+
+
+def _clean(value: object) -> object:
+    if isinstance(value, Mapping):
+        return {key: _clean(inner) for key, inner in value.items() if not _is_private(str(key))}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_clean(inner) for inner in value]
+    if isinstance(value, str | BaseException | Path):
+        text = str(value)
+        for pattern, replacement in _IN_TEXT:
+            text = pattern.sub(replacement, text)
+        return text
+    return value
+
+
+def _is_private(key: str) -> bool:
+    key = key.lower().replace("-", "_")
+    return key in _PRIVATE_KEYS or any(word in key for word in _SECRET_WORDS)
+
+
+_PROCESSORS: Final[tuple[Processor, ...]] = (
+    structlog.contextvars.merge_contextvars,
+    structlog.processors.add_log_level,
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+    structlog.processors.format_exc_info,
+    without_secrets,
+)
+
+
+def _open(path: Path) -> TextIO:
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if path.exists() and path.stat().st_size > _ROTATE_BYTES:
+            path.replace(path.with_name(path.name + ".1"))
+        # Appending in whole lines: several processes may write to the one file.
+        handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError:
+        return sys.stderr
+    return os.fdopen(handle, "a", buffering=1, encoding="utf-8", errors="backslashreplace")

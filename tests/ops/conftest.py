@@ -1,0 +1,51 @@
+"""No test here may touch the keychain of whoever runs it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import keyring
+import pytest
+from keyring.backend import KeyringBackend
+from keyring.backends.fail import Keyring as NoKeychain
+from keyring.errors import PasswordDeleteError, PasswordSetError
+
+
+class MemoryKeychain(KeyringBackend):
+    """A keychain as good as a real one, in memory."""
+
+    priority = 5  # type: ignore[assignment]  # keyring declares a class property; its own backends assign numbers
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.entries: dict[tuple[str, str], str] = {}
+        self.locked = False
+
+    def get_password(self, service: str, username: str) -> str | None:
+        return self.entries.get((service, username))
+
+    def set_password(self, service: str, username: str, password: str) -> None:
+        if self.locked:
+            raise PasswordSetError
+        self.entries[service, username] = password
+
+    def delete_password(self, service: str, username: str) -> None:
+        if self.entries.pop((service, username), None) is None:
+            raise PasswordDeleteError
+
+
+@pytest.fixture(autouse=True)
+def no_keychain(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The backend that keyring chooses where there is no keychain."""
+    monkeypatch.delenv("CALHUB_KEY", raising=False)
+    before = keyring.get_keyring()
+    keyring.set_keyring(NoKeychain())  # type: ignore[no-untyped-call]  # keyring leaves it untyped
+    yield
+    keyring.set_keyring(before)
+
+
+@pytest.fixture
+def keychain() -> MemoryKeychain:
+    chosen = MemoryKeychain()
+    keyring.set_keyring(chosen)
+    return chosen
