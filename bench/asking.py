@@ -6,6 +6,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime, time, timedelta
 from functools import partial
@@ -60,16 +61,16 @@ def _imports(results: Results, calhub: Calhub, khal: Khal, whole: Path, size: in
             if who == "calhub":
                 shutil.rmtree(calhub.home, ignore_errors=True)
                 calhub("calendar", "add", "Bench")
-                seconds = timed(lambda: calhub("import", str(whole), "--calendar", "Bench"))
+                seconds = timed(calhub, "import", str(whole), "--calendar", "Bench")
             else:
                 khal.forget()
-                seconds = timed(lambda: khal("list", day, "1d"))
+                seconds = timed(khal, "list", day, "1d")
             results.add("import and index", size, who, size / seconds, "/s")
 
 
 def _cold(results: Results, calhub: Calhub, khal: Khal, size: int, repeats: int) -> None:
     for name, days in (("week", 7), ("month", 31)):
-        work = {
+        work: dict[str, Callable[[], object]] = {
             "calhub": partial(calhub, "agenda", str(AROUND), str(AROUND + timedelta(days=days))),
             "khal": partial(khal, "list", str(AROUND), f"{days}d"),
             "floor": partial(_floor_cold, calhub.home, days),

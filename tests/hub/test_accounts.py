@@ -20,11 +20,12 @@ def count(hub: Hub, table: str) -> int:
 
 
 def linked_event(hub: Hub, replica: Replica, uid: str = "u1") -> int:
-    """An event with a link, an observation and an open intent in the replica."""
+    """An event with a link and an observation in the replica."""
     with hub.transaction() as conn:
         event = events.put_event(conn, replica.calendar_id, uid, EVENT, now=hub.now())
         conn.exec_driver_sql(
-            "INSERT INTO link (replica_id, event_id, remote_id, base_remote, hub_rev, synced) VALUES (?, ?, ?, '{}', 1, 't')",
+            "INSERT INTO link (replica_id, event_id, remote_id, base_remote, hub_rev, synced) "
+            "VALUES (?, ?, ?, '{}', 1, 't')",
             (replica.id, event.id, f"/{uid}"),
         )
         conn.exec_driver_sql(
@@ -131,8 +132,9 @@ def test_free_calendar_name(hub: Hub, work: int) -> None:
 
 def test_one_replica_per_remote(hub: Hub, replica: Replica) -> None:
     """A second replica of the same remote is refused with the way out."""
-    with pytest.raises(InvalidValue) as caught, hub.transaction() as conn:
+    with hub.transaction() as conn:
         other = accounts.add_calendar(conn, "Other", hub.now())
+    with pytest.raises(InvalidValue) as caught, hub.transaction() as conn:
         accounts.add_replica(conn, other.id, replica.account_id, replica.remote_id, "Work", hub.now())
 
     assert f"calhub replica remove {replica.id}" in caught.value.hint

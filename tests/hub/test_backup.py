@@ -194,7 +194,8 @@ def test_check_finds(hub: Hub, work: int, replica: Replica, damage: str, found: 
     with hub.transaction() as conn:
         accounts.add_calendar(conn, "Other", hub.now())
         conn.exec_driver_sql(
-            "INSERT INTO link (replica_id, event_id, remote_id, base_remote, hub_rev, synced) VALUES (?, 1, '/1', '{}', 1, 't')",
+            "INSERT INTO link (replica_id, event_id, remote_id, base_remote, hub_rev, synced) "
+            "VALUES (?, 1, '/1', '{}', 1, 't')",
             (replica.id,),
         )
     hub.close()
@@ -261,10 +262,15 @@ def test_lock_between_processes(home: Path) -> None:
 
 def test_lock_in_one_process(home: Path) -> None:
     """A replica is locked once, also by threads of one process, and free again after an exception."""
-    with pytest.raises(KeyError), replica_lock(home, 1):
-        with pytest.raises(Busy), replica_lock(home, 1):
-            pass
-        raise KeyError
+    with replica_lock(home, 1), pytest.raises(Busy), replica_lock(home, 1):
+        pass
+
+    def failing_pass() -> None:
+        with replica_lock(home, 1):
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        failing_pass()
     with hub_lock(home), pytest.raises(Busy), replica_lock(home, 1):
         pass
     with replica_lock(home, 1):

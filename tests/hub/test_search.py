@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from calhub.calendar.event import Content
-from calhub.hub import events
+from calhub.hub import agenda, events
 from calhub.hub.agenda import match_expression, reader, search
 from calhub.hub.database import Hub
 
@@ -21,6 +21,10 @@ def put(hub: Hub, calendar_id: int, uid: str, **more: Any) -> None:
     content: Content = {"start": "2026-11-23T10:00:00", "end": "2026-11-23T11:00:00", "time_zone": "UTC", **more}
     with hub.transaction() as conn:
         events.put_event(conn, calendar_id, uid, content, now=hub.now())
+
+
+def midnight(day: str | None) -> int | None:
+    return None if day is None else int(datetime.fromisoformat(f"{day}T00:00Z").timestamp())
 
 
 def found(hub: Hub, query: str, *args: Any, **more: Any) -> list[str]:
@@ -101,6 +105,18 @@ def test_best_first(hub: Hub, work: int) -> None:
     assert found(hub, "budget", limit=2) == ["named", "placed"]
 
 
+def test_very_common_words(hub: Hub, work: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where hits are too many to weigh, titles come first and new before old; each event once."""
+    monkeypatch.setattr(agenda, "_COMMON", 3)
+    put(hub, work, "t1", title="Budget", description="budget")
+    put(hub, work, "d1", title="Notes", description="budget")
+    put(hub, work, "t2", title="Budget")
+    put(hub, work, "d2", title="Notes", location="budget")
+
+    assert found(hub, "budget") == ["t2", "t1", "d2", "d1"]
+    assert found(hub, '"budget" note') == ["d2", "d1"]
+
+
 def test_changed_words(library: Hub, work: int) -> None:
     """After a change the new words are found and the old ones are not; after a delete none."""
     put(library, work, "cafe", title="Bakery")
@@ -133,15 +149,12 @@ def test_next_or_latest(hub: Hub, work: int, rrule: str | None, start: str, show
 
 
 def test_within_a_range(hub: Hub, work: int) -> None:
-    """With a range the first occurrence in it is shown, and events without one are left out; also beyond the horizon."""
+    """With a range the first occurrence in it is shown, events without one are not; also beyond the horizon."""
     put(hub, work, "series", title="Lunch", rrule="FREQ=DAILY")
     put(hub, work, "single", title="Lunch")
 
     def starts(start: str | None, end: str | None) -> list[str]:
-        ends = [
-            None if text is None else int(datetime.fromisoformat(text + "T00:00Z").timestamp()) for text in (start, end)
-        ]
-        return [one["start"][:10] for one in search(hub.home, "lunch", *ends, now_ts=NOW)]
+        return [one["start"][:10] for one in search(hub.home, "lunch", midnight(start), midnight(end), now_ts=NOW)]
 
     assert starts("2026-11-25", "2026-11-27") == ["2026-11-25"]
     assert starts("2026-11-23", None) == ["2026-11-23", "2026-11-23"]

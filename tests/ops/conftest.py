@@ -14,10 +14,10 @@ from keyring.errors import PasswordDeleteError, PasswordSetError
 class MemoryKeychain(KeyringBackend):
     """A keychain as good as a real one, in memory."""
 
-    priority = 5  # type: ignore[assignment]  # keyring declares a class property; its own backends assign numbers
+    priority = 5
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]  # keyring leaves it untyped
         self.entries: dict[tuple[str, str], str] = {}
         self.locked = False
 

@@ -51,8 +51,10 @@ def test_the_log_is_private(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "key",
-    ["password", "Authorization", "access_token", "refresh-token", "client_secret", "Set-Cookie", "credentials", "title",
-     "description", "content", "attendees", "raw"],
+    [
+        "password", "Authorization", "access_token", "refresh-token", "client_secret", "Set-Cookie", "credentials",
+        "title", "description", "content", "attendees", "raw",
+    ],
 )  # fmt: skip
 def test_secrets_and_contents_are_dropped(tmp_path: Path, key: str) -> None:
     """Keys that hold secrets or event contents are dropped at any depth."""

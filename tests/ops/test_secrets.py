@@ -7,6 +7,7 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import keyring
 import pytest
 
 from calhub.hub.errors import HubError
@@ -157,7 +158,7 @@ def test_false_keychains_are_not_used(
     if how == "priority":
         monkeypatch.setattr(type(keychain), "priority", 0.5)
     else:
-        monkeypatch.setattr(type(keychain), "__name__", "PlaintextKeyring")
+        keyring.set_keyring(type("PlaintextKeyring", (type(keychain),), {})())
 
     assert seal(tmp_path, "home", "password", SECRET).startswith("aesgcm:")
     assert keychain.entries == {}

@@ -11,14 +11,14 @@ import re
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import date, datetime, time, timedelta
-from email.utils import parseaddr
+from email.utils import getaddresses
 from typing import Any, Final
 
 from calhub.calendar import recurrence, zones
 from calhub.calendar.event import RECURRENCE_UNIT, TIME_UNIT, Content, InvalidEvent
 from calhub.calendar.fields import used_zones
 from calhub.calendar.recurrence import Frame, Series, frame_of
-from calhub.calendar.rule import check_strictly, matches
+from calhub.calendar.rule import Rule, check_strictly, matches
 
 _HOUR: Final = 3600
 _FOREVER: Final = 1 << 40  # seconds; beyond every year a calendar has
@@ -140,14 +140,15 @@ def split_following(content: Content, recurrence_id: str) -> tuple[Content, Cont
     if ts <= series.start_ts or not any(earlier):
         raise InvalidEvent("This is the first occurrence; edit or delete the whole series instead.")
     old, new = _halves(series, ts)
-    old |= _ended(series, ts)
     before = [at for _, at in series.rule_starts(-_FOREVER, ts) if at < ts]
     following = next(((wall, at) for wall, at in series.rule_starts(ts, _FOREVER) if at >= ts), None)
     if following is None:  # only added dates are left
         new.pop("rrule", None)
         following = (series.frame.wall(ts), ts)
-    elif series.rule is not None and series.rule.count is not None:
-        new["rrule"] = str(replace(series.rule, count=series.rule.count - len(before)))
+    elif series.rule is not None:
+        old["rrule"] = _ended(series.rule, series, ts)
+        if series.rule.count is not None:
+            new["rrule"] = str(replace(series.rule, count=series.rule.count - len(before)))
     wall, at = following
     new |= {name: value for name, value in series.times_at(at).items() if name in TIME_UNIT}
     new["start"] = wall.isoformat()[:10] if series.frame.all_day else wall.isoformat()
@@ -170,13 +171,11 @@ def _halves(series: Series, ts: int) -> tuple[Content, Content]:
     return halves
 
 
-def _ended(series: Series, ts: int) -> Content:
+def _ended(rule: Rule, series: Series, ts: int) -> str:
     """The rule cut off just before ``ts``."""
-    if series.rule is None:
-        return {}
     last = ts - (recurrence.DAY if series.frame.all_day else 1)
     until = recurrence.until_at(series.frame, last if series.until is None else min(last, series.until))
-    return {"rrule": str(replace(series.rule, until=until, count=None))}
+    return str(replace(rule, until=until, count=None))
 
 
 def _locate(content: Content, recurrence_id: str) -> tuple[Series, str, int]:
@@ -394,7 +393,8 @@ def _set_attendees(content: Content, attendees: Iterable[str]) -> None:
     content.pop("attendees", None)
     result = {}
     for text in filter(None, given):
-        name, address = parseaddr(re.sub(r"(?i)\bmailto:", "", text))
+        people = getaddresses([re.sub(r"(?i)\bmailto:", "", text)])
+        name, address = people[0] if len(people) == 1 else ("", "")
         if not _ADDRESS.fullmatch(address) or _CONTROL.search(name):
             raise InvalidEvent("An attendee is not an address such as ann@example.org or Ann <ann@example.org>.")
         address = address.lower()

@@ -96,8 +96,7 @@ def patch_object(text: str, uid: str, content: Content, *, now: datetime) -> str
     current = read_object(text)
     if current.uid != uid:
         raise InvalidEvent("The calendar data belongs to an event with another UID.")
-    content = canonical(content)
-    if current.content == content:
+    if current.content == content or current.content == (content := canonical(content)):
         return text
     return patch_text(text, uid, content, now)
 

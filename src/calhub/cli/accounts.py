@@ -61,7 +61,7 @@ def add(
                 account = accounts.add_account(conn, name, provider, given.settings, hub.now())
                 store(conn, account.id, sealed)
                 replicas = [_attach(conn, hub, account, remote, writable) for remote in chosen]
-                document = {
+                document: dict[str, Any] = {
                     "account": runs.account_shape(conn, account),
                     "replicas": [runs.replica_shape(conn, each) for each in replicas],
                 }
@@ -173,7 +173,7 @@ def remotes(context: typer.Context, name: Name, json: Json = False) -> None:
 
 
 @app.command("test")
-def test(context: typer.Context, name: Name, json: Json = False) -> None:
+def check(context: typer.Context, name: Name, json: Json = False) -> None:
     """Sign in and list the calendars, without changing anything; keeps the account's state up to date."""
     from calhub.hub import accounts, runs
     from calhub.providers.base import ProviderError
@@ -259,6 +259,7 @@ def remove(
     json: Json = False,
 ) -> None:
     """Forget the account. Nothing is deleted at the service; calendars that no other account holds leave the hub."""
+    from calhub.cli.credentials import forget_all
     from calhub.hub import accounts
 
     here = session(context)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,6 +13,8 @@ from calhub.cli.failures import CommandError, usage
 from calhub.cli.output import Json, emit, note, table
 
 if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
     from calhub.hub.accounts import Calendar, Replica
     from calhub.hub.database import Hub
 
@@ -102,7 +104,7 @@ def remove(
     with here.hub() as hub:
         with hub.read() as conn:
             calendar = accounts.calendar(conn, name)
-            parts = [] if keep_remote else _linked(hub, conn, calendar)
+            parts = [] if keep_remote else _linked(conn, calendar)
         number = sum(len(part.items) for part in parts)
         if number:
             where = ", ".join(f"{part.replica.remote_name} ({part.replica.account})" for part in parts if part.items)
@@ -126,7 +128,7 @@ class _Part:
     items: list[tuple[str, str, str | None]] = field(default_factory=list)
 
 
-def _linked(hub: Hub, conn: Any, calendar: Calendar) -> list[_Part]:
+def _linked(conn: Connection, calendar: Calendar) -> list[_Part]:
     from sqlalchemy import select
 
     from calhub.hub import accounts
@@ -141,7 +143,7 @@ def _linked(hub: Hub, conn: Any, calendar: Calendar) -> list[_Part]:
                 .where(link.c.replica_id == replica.id)
                 .order_by(link.c.id)
             )
-            parts.append(_Part(replica, [tuple(row) for row in rows]))
+            parts.append(_Part(replica, [(row.uid, row.remote_id, row.version) for row in rows]))
     return parts
 
 

@@ -104,7 +104,7 @@ class Session:
             yield hub
 
     def connector(self, hub: Hub) -> Callable[[Account], Provider]:
-        """How to connect to an account of this hub, with its secrets unsealed; raises `ProviderError` (LOGIN, FATAL)."""
+        """How to connect to an account of this hub, with unsealed secrets; raises `ProviderError`."""
 
         def connect(account: Account) -> Provider:
             from calhub.hub.accounts import sealed_secrets

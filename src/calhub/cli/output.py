@@ -118,11 +118,15 @@ def yes_no(value: object) -> str:
     return "yes" if value else "no"
 
 
+def _silent(_what: str, _done: int, _total: int | None) -> None:
+    """Nobody watches."""
+
+
 @contextmanager
 def progress(quiet: bool = False) -> Iterator[Callable[[str, int, int | None], None]]:
     """A callback (what, how far, of how many) that draws on standard error, where that is a terminal."""
     if quiet or not sys.stderr.isatty():
-        yield lambda what, done, total: None
+        yield _silent
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn

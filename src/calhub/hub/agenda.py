@@ -108,7 +108,7 @@ def search(
     within = None if start_ts is None and end_ts is None else _Local(zone).range(start_ts, end_ts)
     names = _calendar_names(source)
     found: list[Shape] = []
-    for (event_id,) in source.execute(_HITS, (terms,)):
+    for event_id in _hits(source, terms):
         row = _next_or_latest(source, event_id, now) if within is None else _first_within(source, event_id, within)
         if row is not None and calendar_id in (None, row[0]):
             found.append(_shape(row, names))
@@ -118,7 +118,10 @@ def search(
 
 
 def match_expression(query: str) -> str:
-    """The FTS5 expression for what a user typed; empty where it holds no word. Never a syntax error."""
+    """The FTS5 expression for what a user typed; empty where it holds no word. Never a syntax error.
+
+    The last word is taken as unfinished, unless it is a single ASCII letter: half of all words begin with that.
+    """
     text = query.encode("utf-8", "ignore").decode().replace("\0", " ")
     pieces = text.split('"')  # odd ones stood between quotes, the last one perhaps not closed yet
     terms: list[str] = []
@@ -127,7 +130,7 @@ def match_expression(query: str) -> str:
         for word in [piece.strip()] if place % 2 else piece.split():
             if any(map(str.isalnum, word)):  # the tokenizer knows only letters and digits
                 terms.append(f'"{word}"')
-                unfinished = place % 2 == 0 or place == len(pieces) - 1
+                unfinished = (place % 2 == 0 or place == len(pieces) - 1) and not (len(word) == 1 and word.isascii())
     return " ".join(terms) + (" *" if unfinished else "")
 
 
@@ -307,7 +310,12 @@ def _expanded(
 
 #: Words in the title count most.
 _RANK: Final = "bm25(10.0, 1.0, 4.0, 4.0)"
-_HITS: Final = f"SELECT rowid FROM event_search WHERE event_search MATCH ? AND rank MATCH '{_RANK}' ORDER BY rank"
+_MATCHES: Final = "SELECT rowid FROM event_search WHERE event_search MATCH ?"
+_BEST: Final = f"{_MATCHES} AND rank MATCH '{_RANK}' ORDER BY rank"
+
+#: Hits beyond this number are not weighed: that would take longer than anybody wants to wait, and a word so common
+#: says little. Those that have it in the title come first then, and the latest additions before the older.
+_COMMON: Final = 4_000
 
 _BEST_STORED: Final = (
     f"{_OCCURRENCES} WHERE o.event_id = :event "
@@ -315,6 +323,20 @@ _BEST_STORED: Final = (
 )
 _FIRST_STORED: Final = f"{_OCCURRENCES} WHERE o.event_id = :event AND {_WITHIN} ORDER BY o.start_ts LIMIT 1"
 _ONE_SERIES: Final = f"SELECT calendar_id, uid, content FROM event WHERE id = ? AND {SERIES}"
+
+
+def _hits(db: sqlite3.Connection, terms: str) -> Iterator[int]:
+    """The ids of matching events, best first."""
+    sample = db.execute(f"{_MATCHES} LIMIT ?", (terms, _COMMON + 1)).fetchall()
+    if len(sample) <= _COMMON:
+        yield from (event_id for (event_id,) in db.execute(_BEST, (terms,)))
+        return
+    seen: set[int] = set()
+    for expression in (f"title : ({terms})", terms):
+        for (event_id,) in db.execute(f"{_MATCHES} ORDER BY rowid DESC", (expression,)):
+            if event_id not in seen:
+                seen.add(event_id)
+                yield event_id
 
 
 def _next_or_latest(db: sqlite3.Connection, event_id: int, now: int) -> _Row | None:

@@ -13,7 +13,7 @@ from typing import Any, Final
 from sqlalchemy import Connection
 
 from calhub.calendar.event import RECURRENCE_UNIT, TIME_UNIT, Content
-from calhub.calendar.recurrence import Occurrence, expand
+from calhub.calendar.recurrence import expand
 from calhub.hub.agenda import ALWAYS, DAY, SERIES
 
 BACK: Final = timedelta(days=366)
@@ -135,13 +135,13 @@ def _store(conn: Connection, horizon: tuple[int, int]) -> tuple[int, int]:
 def _rows(event_id: int, calendar_id: int, content: Content, stretch: tuple[int, int]) -> list[tuple[Any, ...]]:
     # By recurrence id: a second instance of one id would break the index, and with it the whole batch.
     found: dict[str | None, tuple[Any, ...]] = {}
-    for one in expand(content, *stretch):
-        end_ts = max(one.end_ts, one.start_ts)
-        length = end_ts - one.start_ts
+    for recurrence_id, start, end, start_ts, end_ts, patch in expand(content, *stretch):
+        last_ts = max(end_ts, start_ts)
+        length = last_ts - start_ts
         span = 0 if length <= DAY else 1 if length <= 32 * DAY else 2
-        differing = _differing(content, one) if one.patch else _SAME
-        found[one.recurrence_id] = (
-            event_id, calendar_id, one.recurrence_id, one.start_ts, end_ts, span, one.start, one.end, *differing,
+        differing = _differing(content, patch) if patch else _SAME
+        found[recurrence_id] = (
+            event_id, calendar_id, recurrence_id, start_ts, last_ts, span, start, end, *differing,
         )  # fmt: skip
     return list(found.values())
 
@@ -149,8 +149,7 @@ def _rows(event_id: int, calendar_id: int, content: Content, stretch: tuple[int,
 _SAME: Final = (None, None, None, None)
 
 
-def _differing(content: Content, one: Occurrence) -> tuple[Any, ...]:
-    patch = one.patch or {}
+def _differing(content: Content, patch: Content) -> tuple[Any, ...]:
     values: list[Any] = []
     for name, default in _DIFFERING:
         here, master = patch.get(name, content.get(name)), content.get(name)

@@ -130,7 +130,7 @@ class Web:
                 try:
                     location = response.headers.get("location")
                     if response.status_code in _REDIRECTS and location:
-                        url = self._redirect(str(response.url), location)
+                        url = check_url(urljoin(str(response.url), location))
                         continue
                     if response.status_code == 401:
                         raise _login(response)
@@ -167,12 +167,6 @@ class Web:
         if response.status_code != 401:
             self._auth = digest
         return response
-
-    def _redirect(self, url: str, location: str) -> str:
-        target = urljoin(url, location)
-        if self._credentials is not None and not self.trusts(target):
-            raise _stranger(target)
-        return check_url(target)
 
     def _count(self, request: httpx.Request) -> None:  # noqa: ARG002 (httpx hands it to the hook)
         with self._lock:

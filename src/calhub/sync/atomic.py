@@ -12,9 +12,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from enum import Enum
 
-from calhub.calendar.fields import project
-
 from calhub.calendar.event import Content
+from calhub.calendar.fields import project
 from calhub.hub import accounts, events, journal, links
 from calhub.hub.accounts import Account, Replica
 from calhub.hub.database import Hub

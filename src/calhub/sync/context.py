@@ -11,6 +11,7 @@ from typing import Any
 from calhub.hub.accounts import Replica
 from calhub.hub.database import Hub
 from calhub.hub.events import StoredEvent
+from calhub.hub.links import Link
 from calhub.providers.base import Provider
 from calhub.sync.guard import Limits
 from calhub.sync.plan import HubSide, Policy
@@ -86,8 +87,9 @@ def stamp(hub: Hub, seconds_ahead: float) -> str:
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def hub_side(stored: StoredEvent) -> HubSide:
-    return HubSide(content=stored.content, deleted=stored.deleted, updated=stored.updated)
+def hub_side(stored: StoredEvent, link: Link | None) -> HubSide:
+    edited = link is not None and link.hub_rev != stored.rev
+    return HubSide(content=stored.content, deleted=stored.deleted, updated=stored.updated, edited=edited)
 
 
 def title(content: dict[str, Any]) -> str:

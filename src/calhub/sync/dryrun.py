@@ -7,10 +7,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from calhub.hub.backup import backup
-
 from calhub.calendar.event import Content
 from calhub.hub.accounts import Account
+from calhub.hub.backup import backup
 from calhub.hub.database import Hub
 from calhub.providers.base import Capabilities, Done, Item, Known, Outcome, Page, Provider, RemoteCalendar
 from calhub.sync.report import Progress, RunReport

@@ -15,9 +15,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from calhub.calendar.fields import Clash, apply, changed_fields, diff, merge, path_name, project
-
 from calhub.calendar.event import Content
+from calhub.calendar.fields import Clash, apply, changed_fields, diff, merge, path_name, project
 
 ConflictPolicy = Literal["merge", "newest", "hub", "remote", "ask"]
 Direction = Literal["both", "pull", "push"]
@@ -38,6 +37,7 @@ class HubSide:
     content: Content  # of a tombstone: as it was when deleted
     deleted: bool
     updated: str
+    edited: bool = False  # it has a revision the link has not seen, perhaps in fields the provider cannot hold
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,7 +114,7 @@ def _pull_gone(hub: HubSide | None, bases: Bases | None, policy: Policy) -> Pull
     if bases is None or hub is None or hub.deleted or policy.direction == "push":
         return Pull()
     mine = project(hub.content, policy.keeps)
-    if mine == bases.hub:
+    if mine == bases.hub and not (hub.edited and policy.direction == "both"):
         return Pull(hub=Write(op="delete", content=None))
     edited = _values(diff(bases.hub, mine), theirs=False)
     if policy.conflicts == "remote":

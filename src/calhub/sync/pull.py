@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from calhub.calendar.fields import project
 from sqlalchemy import Connection
 
+from calhub.calendar.fields import project
 from calhub.hub import events, inbox, links, lookup
 from calhub.hub.events import StoredEvent
 from calhub.hub.jsontext import loads
@@ -166,7 +166,7 @@ def _plan(of: Pass, pair: Pair, discarded: set[str]) -> Pull:
         return Pull()
     policy = of.hub_is_right if _uid(pair) in discarded else of.policy
     return plan_pull(
-        hub_side(pair.stored) if pair.stored is not None else None,
+        hub_side(pair.stored, pair.link) if pair.stored is not None else None,
         RemoteSide(content=pair.seen.content, modified=pair.seen.modified),
         Bases(remote=pair.link.base_remote, hub=pair.link.base_hub) if pair.link is not None else None,
         policy,

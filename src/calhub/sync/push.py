@@ -10,10 +10,10 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
-from calhub.calendar.fields import apply, diff, path_name, project
 from sqlalchemy import Connection
 
 from calhub.calendar.event import Content
+from calhub.calendar.fields import apply, diff, path_name, project
 from calhub.hub import accounts, changes, events, inbox, journal, links, lookup
 from calhub.hub.events import StoredEvent
 from calhub.hub.journal import Intent
@@ -145,7 +145,7 @@ def _plan(of: Pass, stored: StoredEvent, link: Link | None, seen: Observation | 
     if unreadable:  # quarantined at the remote: writing would destroy what a person may still want to mend
         return Work(stored=stored, link=link, seen=seen, write=None, acknowledged=None)
     bases = Bases(remote=link.base_remote, hub=link.base_hub) if link is not None else None
-    write = plan_push(hub_side(stored), seen.content if seen is not None else None, bases, of.policy, withheld)
+    write = plan_push(hub_side(stored, link), seen.content if seen is not None else None, bases, of.policy, withheld)
     mine = project(stored.content, of.policy.keeps)
     acknowledged = mine
     if link is not None and withheld:

@@ -6,10 +6,10 @@ import uuid
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from calhub.calendar.fields import Path, apply
 from sqlalchemy import Connection
 
 from calhub.calendar.event import RECURRENCE_UNIT, TIME_UNIT, Content
+from calhub.calendar.fields import Path, apply
 from calhub.hub import events, inbox, links
 from calhub.hub.errors import InvalidValue
 from calhub.hub.jsontext import loads

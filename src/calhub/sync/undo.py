@@ -6,9 +6,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from calhub.calendar.fields import apply, diff, project
-
 from calhub.calendar.event import Content
+from calhub.calendar.fields import apply, diff, project
 from calhub.hub import accounts, changes, events, journal, links, lookup, runs
 from calhub.hub.accounts import Account
 from calhub.hub.changes import Change

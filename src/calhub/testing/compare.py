@@ -1,7 +1,9 @@
 """What a calendar object says, read with the `icalendar` library alone, so that two texts can be compared by meaning.
 
 It shares no code with ``calhub.calendar``: the demo and the benchmarks use it to check the hub's work from outside.
-Left out: what every program rewrites (DTSTAMP, SEQUENCE, ...) and values that RFC 5545 gives to an absent property.
+Left out: what every program rewrites (DTSTAMP, SEQUENCE, ...), values that RFC 5545 gives to an absent property, and of
+participants what stays at the remote that has it: X- parameters, and SCHEDULE-AGENT, by which a server is told not to
+send mail.
 """
 
 from __future__ import annotations
@@ -69,7 +71,6 @@ def _statements(component: Component) -> Iterator[str]:
 
 
 def _property(name: str, value: Any) -> Iterator[str]:
-    parameters = _parameters(value)
     zone = value.params.get("TZID") if hasattr(value, "params") else None
     if name in {"EXDATE", "RDATE"}:
         for entry in value.dts:
@@ -85,14 +86,15 @@ def _property(name: str, value: Any) -> Iterator[str]:
     elif hasattr(value, "dt") and isinstance(value.dt, date):
         yield f"{name}: {_when(value.dt, zone)}"
     elif name in {"ATTENDEE", "ORGANIZER"}:
-        yield f"{name}: {str(value).lower()} {parameters}"
+        yield f"{name}: {str(value).lower()} {_parameters(value, ('X-', 'SCHEDULE-AGENT'))}"
     else:
-        raw = value.to_ical()
+        raw, parameters = value.to_ical(), _parameters(value)
         yield f"{name}: {raw.decode() if isinstance(raw, bytes) else raw}{parameters and f' {parameters}'}"
 
 
-def _parameters(value: Any) -> str:
-    pairs = {f"{name.upper()}={text}" for name, text in getattr(value, "params", {}).items() if name.upper() != "TZID"}
+def _parameters(value: Any, without: tuple[str, ...] = ("TZID",)) -> str:
+    parameters = getattr(value, "params", {}).items()
+    pairs = {f"{name.upper()}={text}" for name, text in parameters if not name.upper().startswith(without)}
     return " ".join(sorted(pairs - _PARAMETER_DEFAULTS))
 
 

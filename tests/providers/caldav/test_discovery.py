@@ -159,7 +159,7 @@ def test_several_homes(server: DavServer) -> None:
 
     def answer(request: Request) -> Reply | None:
         rows = {"/": start, "/dav/shared/": shared}.get(request.path)
-        return rows and Reply(207, f"<d:multistatus {NAMESPACES}>{rows}</d:multistatus>".encode()) or None
+        return Reply(207, f"<d:multistatus {NAMESPACES}>{rows}</d:multistatus>".encode()) if rows else None
 
     server.answerers.append(answer)
 

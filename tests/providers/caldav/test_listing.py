@@ -218,6 +218,21 @@ def test_what_multiget_leaves_out_is_fetched_singly(server: DavServer, provider:
     assert sorted(request.path for request in server.seen("GET")) == [CALENDAR + "1.ics", CALENDAR + "3.ics"]
 
 
+def test_row_without_its_body_is_fetched_singly(server: DavServer, provider: Provider) -> None:
+    """A multiget row that has no calendar-data is not taken for deleted."""
+    server.sync_bodies = False
+    fill(server, 1)
+
+    def bare(request: Request) -> Reply | None:
+        row = f"<response><href>{CALENDAR}0.ics</href><propstat><prop><getetag>x</getetag></prop></propstat></response>"
+        answer = Reply(207, f'<multistatus xmlns="DAV:">{row}</multistatus>'.encode())
+        return answer if b"multiget" in request.body else None
+
+    server.answerers.append(bare)
+
+    assert names(pull(provider)) == ["0.ics"]
+
+
 def test_item_gone_before_its_body_is_removed(server: DavServer, provider: Provider) -> None:
     """What is listed and gone a moment later is reported as removed."""
     server.sync = False
@@ -312,11 +327,10 @@ def test_broken_connection_in_a_listing_is_an_error(server: DavServer, provider:
     """A body shorter than announced raises; nothing is complete."""
     fill(server, 20)
     server.answer("REPORT", 207, "<multistatus xmlns='DAV:'>" + " " * 1000, cut=500)
-    pages = []
+    pages: list[Page] = []
 
     with pytest.raises(ProviderError) as caught:
-        for page in provider.changes(CALENDAR, None, Versions()):
-            pages.append(page)
+        pages.extend(provider.changes(CALENDAR, None, Versions()))
 
     assert caught.value.trait is Trait.RETRY
     assert not any(page.complete for page in pages)
@@ -353,7 +367,7 @@ def test_failing_server(server: DavServer, provider: Provider, status: int, trai
     assert caught.value.retry_after == 7.0
 
 
-def test_calendar_that_went_away_is_gone(server: DavServer, provider: Provider) -> None:
+def test_calendar_that_went_away_is_gone(provider: Provider) -> None:
     """A 404 on the calendar says that it is gone, not that its events are."""
     with pytest.raises(ProviderError) as caught:
         list(provider.changes("/dav/user/other/", '{"token": "http://example.org/sync/1"}', Versions()))

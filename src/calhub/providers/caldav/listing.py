@@ -15,10 +15,10 @@ import json
 from collections.abc import Iterator
 from typing import Final
 
-from calhub.providers.base import Item, Known, Page, ProviderError, Trait
+from calhub.providers.base import Item, Known, Page, Trait
 from calhub.providers.caldav import wire
 from calhub.providers.caldav.bodies import Bodies, Body, item_of
-from calhub.providers.caldav.client import Dav, Garbled, NotDav, Rejected, name_of, path_of, plain
+from calhub.providers.caldav.client import Dav, Garbled, Rejected, name_of, path_of, plain
 from calhub.providers.http import host_of
 
 PAGE: Final = 250
@@ -133,10 +133,10 @@ class Listing:
     def _sync_row(self, row: wire.Row, round_: _Round) -> Body | None:
         """What is to be done about a row: None = nothing more."""
         path = path_of(self._url, row.href)
-        if plain(path) == self._own_path:
-            round_.truncated = round_.truncated or row.status == _TRUNCATED
+        if row.status == _TRUNCATED:
+            round_.truncated = True
             return None
-        if path.endswith("/") or row.status in _HIDDEN or not _may_be_event(row):
+        if plain(path) == self._own_path or path.endswith("/") or row.status in _HIDDEN or not _may_be_event(row):
             return None
         if row.status in _GONE:
             if not round_.first:  # a first answer may bring tombstones of what we never saw
@@ -272,6 +272,3 @@ def _worth_another_try(error: Rejected) -> bool:
     if "valid-sync-token" in error.conditions:
         return False
     return error.status in (400, 403, 413, 415, 422, _TRUNCATED) or (error.status >= 500 and error.status != 503)
-
-
-__all__ = ["Listing", "NotDav", "ProviderError", "SyncUnusable", "decode_cursor", "encode_cursor", "same_version"]
