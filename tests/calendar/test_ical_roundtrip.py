@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from calhub.calendar.event import Content
 from calhub.calendar.ical import patch_object, read_calendar, read_object, write_calendar, write_object
-from calhub.calendar.ical_read import in_order
 from calhub.calendar.ical_time import Frame, Moment, instance_patch
+from calhub.calendar.ical_values import in_order
 from calhub.calendar.lines import chunks, fold, logical, unfold
 
 NOW = datetime(2026, 11, 21, 10, 0, tzinfo=UTC)

@@ -62,9 +62,7 @@ def test_embedded_rules_are_used_only_for_unknown_names() -> None:
     assert [timedelta(hours=3, minutes=30), timedelta(hours=5, minutes=30)] == offsets
 
 
-@pytest.mark.parametrize(
-    "text", ["junk", OWN.format("", "RRULE:FREQ=SECONDLY\r\n"), BROKEN]
-)
+@pytest.mark.parametrize("text", ["junk", OWN.format("", "RRULE:FREQ=SECONDLY\r\n"), BROKEN])
 def test_rules_that_cannot_be_used(text: str) -> None:
     """A VTIMEZONE that is broken, or made to loop, is refused, and its label is then no zone."""
     with pytest.raises(InvalidEvent):

@@ -340,6 +340,7 @@ def test_provider_that_drops_fields_erases_nothing(world: World) -> None:
         Quirks(rewrites_text=True), Quirks(idle_etag_moves=True), Quirks(lists_late=True), Quirks(expired_token=True),
         Quirks(no_conditional_writes=True), Quirks(no_deletion_feed=True), Quirks(no_chosen_ids=True),
         Quirks(page_size=1, page_duplicates=True),
+        Quirks(page_size=2, page_drops_row=True, expired_token=True),
     ],
 )  # fmt: skip
 def test_awkward_services_converge(world: World, quirks: Quirks) -> None:
@@ -457,3 +458,55 @@ def test_nobody_is_mailed(world: World) -> None:
     world.sync()
 
     assert one.service.outbox == []
+
+
+def test_lost_links_are_found_again_without_a_write(world: World) -> None:
+    """With links, observations, journal and cursors gone, equal pairs are adopted: no write, no delete (Q10)."""
+    one, two = world.add_remote(), world.add_remote()
+    for number in range(15):
+        world.put(f"e{number}")
+    world.sync()
+    before, writes = world.contents, one.writes + two.writes
+    with world.hub.transaction() as conn:
+        for table in ("link", "observation", "intent", "retry"):
+            conn.exec_driver_sql(f"DELETE FROM {table}")
+        conn.exec_driver_sql("UPDATE replica SET cursor = NULL, hub_seq = 0, phase = 'initial'")
+
+    world.sync()
+
+    assert one.writes + two.writes == writes
+    assert world.contents == before
+    assert world.conflicts == []
+    assert_in_step(world)
+
+
+def test_item_that_moves_to_another_name_stays_the_same_event(world: World) -> None:
+    """Deleted under one name and listed under another with the same UID: no deletion, no second event."""
+    one, two = world.add_remote(), world.add_remote()
+    for uid in ("a", "b", "c"):
+        one.put(uid)
+    world.sync()
+    world.edit("a", description="kept")
+    world.sync()
+    content = one.contents["a"]
+    one.delete("a")
+    one.service.user_put(one.calendar, "a", content, remote_id="elsewhere")
+
+    world.sync()
+
+    assert sorted(world.contents) == ["a", "b", "c"]
+    assert world.conflicts == []
+    assert_in_step(world)
+
+
+def test_second_item_with_one_uid_is_quarantined(world: World) -> None:
+    """Two live items with one UID: the first is the event, the second is reported and left alone."""
+    one = world.add_remote()
+    one.put("a", title="first")
+    one.service.user_put(one.calendar, "a", one.contents["a"] | {"title": "second"}, remote_id="twin")
+
+    [report] = world.sync()
+
+    assert report.counts["quarantined"] == 1
+    assert world.contents["a"]["title"] == "first"
+    assert len(one.service.calendars[one.calendar].rows) == 2

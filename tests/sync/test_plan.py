@@ -60,7 +60,9 @@ def test_two_perturbations_converge_and_lose_nothing(
     policy = Policy(conflicts=conflicts, keeps=keeps)
     shown = project(base, keeps)
     hub_content = base if hub_edit is None else perturbed(base, hub_edit)
-    hub = HubSide(content=hub_content, deleted=hub_edit is None, updated="2026-11-21T08:00:00.000Z")
+    hub = HubSide(
+        content=hub_content, deleted=hub_edit is None, updated="2026-11-21T08:00:00.000Z", edited=bool(hub_edit)
+    )
     stamp = "2026-11-21T09:00:00.000Z" if remote_later else "2026-11-21T07:00:00.000Z"
     remote_content = None if remote_edit is None else project(perturbed(shown, remote_edit), keeps)
     bases: Bases | None = Bases(remote=shown, hub=shown)

@@ -14,15 +14,7 @@ from datetime import datetime
 
 from calhub.calendar.event import Content, InvalidEvent
 from calhub.calendar.ical_patch import patch_text
-from calhub.calendar.ical_read import (
-    Vevent,
-    definitions,
-    open_calendars,
-    read_series,
-    same_master,
-    scan,
-    zone_table,
-)
+from calhub.calendar.ical_read import Vevent, definitions, open_calendars, read_series, same_master, scan, zone_table
 from calhub.calendar.ical_write import HEADER, Labels, canonical, series_lines, zone_lines
 from calhub.calendar.lines import Component, decode, escape, fold, parse_line, unfold
 from calhub.calendar.zones import ZoneTable, vtimezone

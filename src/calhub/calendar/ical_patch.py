@@ -13,20 +13,12 @@ from typing import Any
 from calhub.calendar.event import TIME_UNIT, Content
 from calhub.calendar.ical_read import (
     Vevent,
-    component_text,
     day_times,
     definitions,
-    extra_line,
     first_instance,
     instance_key,
     is_detached,
-    is_modelled,
     open_calendars,
-    read_address,
-    read_alarm,
-    read_attachment,
-    read_attendee,
-    read_conference,
     read_exdates,
     read_rdates,
     read_rule,
@@ -47,6 +39,16 @@ from calhub.calendar.ical_time import (
     read_end,
     read_moment,
     write_duration,
+)
+from calhub.calendar.ical_values import (
+    component_text,
+    extra_line,
+    is_modelled,
+    read_address,
+    read_alarm,
+    read_attachment,
+    read_attendee,
+    read_conference,
 )
 from calhub.calendar.ical_write import (
     SIMPLE,
@@ -139,7 +141,6 @@ class _Patch:
     def _drop(self, component: Component) -> None:
         for number in range(component.first, component.last + 1):
             self.edits[number] = []
-            self.inserts.pop(number, None)
 
     def _joined(self) -> str:
         out = []

@@ -6,13 +6,11 @@ would move an event in time: those raise `InvalidEvent` with one sentence for th
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time
 from itertools import product
-from typing import Any, Final
+from typing import Final
 
 from calhub.calendar import rule as rules
 from calhub.calendar.event import Content, InvalidEvent
@@ -25,13 +23,28 @@ from calhub.calendar.ical_time import (
     read_end,
     read_moment,
     time_fields,
-    write_duration,
     write_value,
+)
+from calhub.calendar.ical_values import (
+    IGNORED,
+    IGNORED_PREFIX,
+    Value,
+    component_text,
+    extra_line,
+    in_order,
+    is_modelled,
+    line_zone,
+    read_address,
+    read_alarm,
+    read_attachment,
+    read_attendee,
+    read_conference,
+    read_geo,
+    read_organizer,
 )
 from calhub.calendar.lines import Component, Params, is_name, parse_components, parse_line, text_list, unescape
 from calhub.calendar.zones import ZoneTable
 
-Value = tuple[Params, str]
 Row = tuple[Params, str, str]  # with the logical line itself
 
 #: Properties of which one counts, the first.
@@ -42,19 +55,8 @@ SINGLE: Final = frozenset(
     }
 )  # fmt: skip
 MULTIPLE: Final = frozenset({"ATTENDEE", "CATEGORIES", "ATTACH", "CONFERENCE", "RRULE", "RDATE", "EXDATE"})
-#: Bookkeeping of clients and servers: in the text it stays, to content it means nothing.
-IGNORED: Final = frozenset(
-    {"CREATED", "PRODID", "X-MOZ-LASTACK", "X-MOZ-GENERATION", "X-EVOLUTION-CALDAV-HREF", "X-LIC-ERROR"}
-)
-IGNORED_PREFIX: Final = "X-MOZ-SNOOZE-TIME"
 
 STATUS: Final = {"TENTATIVE": "tentative", "CANCELLED": "cancelled"}
-ROLES: Final = {"CHAIR": "chair", "OPT-PARTICIPANT": "optional", "NON-PARTICIPANT": "informational"}
-#: The description a display alarm has when none is given: the property is compulsory (RFC 5545 3.6.6).
-ALARM_TEXT: Final = "Reminder"
-
-_SCHEME: Final = re.compile(r"[a-z][a-z0-9+.-]*:|/", re.IGNORECASE)
-_FILE_NAMES: Final = ("FILENAME", "X-FILENAME", "X-APPLE-FILENAME")
 
 
 @dataclass(slots=True)
@@ -141,33 +143,6 @@ def scan(lines: Sequence[str], component: Component) -> Vevent:
     return event
 
 
-def extra_line(name: str, line: str) -> str:
-    """A line as ``extra`` has it: the name in upper case."""
-    return line if line.startswith(name) else name + line[len(name) :]
-
-
-def is_modelled(name: str, params: Params, value: str) -> bool:
-    """Whether a line of a repeatable property has a field of its own, or goes to ``extra``."""
-    if name == "ATTACH":
-        return "ENCODING" not in params and params.get("VALUE", "").upper() != "BINARY" and value.strip() != ""
-    if name == "ATTENDEE":
-        return read_address(value) != ""
-    return name not in ("CONFERENCE", "RRULE") or value.strip() != ""
-
-
-def read_address(value: str) -> str:
-    """A CAL-ADDRESS as content names it: mail addresses bare and in lower case, other URIs as they are."""
-    text = value.strip()
-    if text[:7].lower() == "mailto:":
-        return text[7:].strip().lower()
-    return text if is_uri(text) else text.lower()
-
-
-def is_uri(address: str) -> bool:
-    """Whether an address is a URI (or a server's path) rather than a bare mail address."""
-    return _SCHEME.match(address) is not None
-
-
 def read_vevent(lines: Sequence[str], event: Vevent, table: ZoneTable) -> Content:
     """The fields of one VEVENT, those of a series aside. Raises `InvalidEvent`."""
     content: Content = read_times(event, table)
@@ -234,122 +209,12 @@ def _read_children(lines: Sequence[str], component: Component, content: Content)
         content["components"] = sorted(others)
 
 
-def component_text(lines: Sequence[str], component: Component) -> str:
-    """A component as content keeps it: unfolded, CRLF line ends."""
-    return "\r\n".join([*component.lines(lines), ""])
-
-
-def in_order(items: list[Any]) -> list[Any]:
-    """Lists whose order has no meaning, in one that depends on nothing else."""
-    return items if len(items) < 2 else sorted(items, key=lambda item: json.dumps(item, sort_keys=True))
-
-
-def read_geo(value: str) -> Content | None:
-    latitude, _, longitude = value.partition(";")
-    try:
-        place = {"latitude": float(latitude), "longitude": float(longitude)}
-    except ValueError:
-        return None
-    # Also refuses "nan" and "inf", which compare false.
-    return place if abs(place["latitude"]) <= 90 and abs(place["longitude"]) <= 180 else None
-
-
-def read_organizer(params: Params, value: str) -> Content | None:
-    address = read_address(value)
-    if not address:
-        return None
-    return {"email": address, "name": params["CN"]} if params.get("CN") else {"email": address}
-
-
-def read_attendee(params: Params) -> Content:
-    """One participant: RFC 5545 words in lower case, defaults left out, roles in the words of content."""
-    fields: Content = {}
-    if name := params.get("CN"):
-        fields["name"] = name
-    if role := ROLES.get(params.get("ROLE", "").upper()):
-        fields["role"] = role
-    if (status := params.get("PARTSTAT", "").lower()) not in ("needs-action", ""):
-        fields["status"] = status
-    if (kind := params.get("CUTYPE", "").lower()) not in ("individual", ""):
-        fields["kind"] = kind
-    if params.get("RSVP", "").upper() == "TRUE":
-        fields["rsvp"] = True
-    return fields
-
-
-def read_attachment(params: Params, value: str) -> Content:
-    fields: Content = {"uri": value.strip()}
-    if media_type := params.get("FMTTYPE"):
-        fields["media_type"] = media_type
-    if name := next((params[key] for key in _FILE_NAMES if params.get(key)), None):
-        fields["name"] = name
-    return fields
-
-
-def read_conference(params: Params, value: str) -> Content:
-    fields: Content = {"uri": value.strip()}
-    if label := params.get("LABEL"):
-        fields["label"] = label
-    if features := {word.strip().lower() for word in params.get("FEATURE", "").split(",")} - {""}:
-        fields["features"] = sorted(features)
-    return fields
-
-
-def read_alarm(lines: Sequence[str], component: Component) -> Content | None:
-    """A VALARM as content has it, or None if the model cannot say it (then it is an unknown component).
-
-    ``action`` in lower case, absent = display; ``description`` absent = `ALARM_TEXT`.
-    """
-    if component.name != "VALARM" or component.children:
-        return None
-    one: dict[str, Value] = {}
-    extra: dict[str, list[str]] = {}
-    for number in component.rows:
-        parsed = parse_line(lines[number])
-        if parsed is None:
-            continue
-        name, params, value = parsed
-        if name in ("TRIGGER", "ACTION", "DESCRIPTION") and name not in one:
-            one[name] = params, value
-        elif name not in IGNORED and is_name(name):
-            extra.setdefault(name, []).append(extra_line(name, lines[number]))
-    alarm = _read_trigger(*one["TRIGGER"]) if "TRIGGER" in one else None
-    if alarm is None:
-        return None
-    if (action := one.get("ACTION", ({}, ""))[1].strip().lower()) not in ("display", ""):
-        alarm["action"] = action
-    if (text := unescape(one.get("DESCRIPTION", ({}, ""))[1])) not in ("", ALARM_TEXT):
-        alarm["description"] = text
-    if extra:
-        alarm["extra"] = {name: sorted(found) for name, found in extra.items()}
-    return alarm
-
-
-def _read_trigger(params: Params, value: str) -> Content | None:
-    try:
-        if "P" in value.upper():
-            alarm: Content = {"trigger": write_duration(parse_duration(value))}
-            if params.get("RELATED", "").upper() == "END":
-                alarm["related"] = "end"
-            return alarm
-        instant = datetime.strptime(value.strip().upper(), "%Y%m%dT%H%M%SZ")
-    except ValueError:  # InvalidEvent too: an alarm of a kind we do not know is kept as it is
-        return None
-    return {"trigger": instant.isoformat() + "Z"}
-
-
 def _register_zones(extra: Mapping[str, Sequence[str]], table: ZoneTable) -> None:
     """Private zones named by unknown properties belong to the content as well."""
     for found in extra.values():
         for line in found:
             if tzid := line_zone(line):
                 table.resolve(tzid)
-
-
-def line_zone(line: str) -> str | None:
-    """The TZID parameter of a logical line."""
-    parsed = parse_line(line) if "TZID" in line else None
-    return parsed[1].get("TZID") if parsed else None
 
 
 # The series

@@ -8,8 +8,9 @@ from decimal import Decimal
 from typing import Any, Final
 
 from calhub.calendar.event import Content
-from calhub.calendar.ical_read import ALARM_TEXT, ROLES, is_detached, is_uri, line_zone
+from calhub.calendar.ical_read import is_detached
 from calhub.calendar.ical_time import Frame, Moment, instance, instance_patch, write_value
+from calhub.calendar.ical_values import ALARM_TEXT, ROLES, is_uri, line_zone
 from calhub.calendar.lines import escape, make_line, unfold
 from calhub.calendar.zones import canonical_zone, vtimezone
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -25,6 +26,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Final, NoReturn
 
+from httpx import HTTPError
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -141,7 +143,7 @@ def run() -> int:
     try:
         with _interrupted_by(signal.SIGTERM, signal.SIGHUP), ExitStack() as stack:
             _act(console, stack)
-    except (DemoFailed, ServerFailed) as failure:
+    except (DemoFailed, ServerFailed, HTTPError, OSError) as failure:
         console.print(f"\n[bold red]The demo failed:[/] {escape(str(failure))}")
         return 1
     except KeyboardInterrupt:
@@ -297,9 +299,7 @@ def _check_outcome(demo: Demo) -> None:
     if NEWSLETTER in text or "The office kitchen" in text:
         lost.append("the deletion of the newsletter or the choice for the dinner")
     meeting = demo.remotes["Work at Radicale"].read()[MEETING.uid]
-    before, after = (
-        text.replace("\r\n ", "").replace("\n ", "").count("X-SEEN=yes") for text in (MEETING.text, meeting)
-    )
+    before, after = (re.sub(r"\r?\n ", "", text).count("X-SEEN=yes") for text in (MEETING.text, meeting))
     if before != after:
         lost.append("parameters of a participant")
     if lost:

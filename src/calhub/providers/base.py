@@ -176,7 +176,7 @@ class Provider(Protocol):
     def update(
         self, calendar: str, remote_id: str, uid: str, content: Content, *, expected: str | None, raw: str | None
     ) -> Outcome:
-        """Make the item's modelled fields equal ``content``; everything else in ``raw`` stays. Conditional on ``expected``."""
+        """Make the item's modelled fields equal ``content``; all else in ``raw`` stays. Conditional on ``expected``."""
 
     def delete(self, calendar: str, remote_id: str, *, expected: str | None) -> Outcome:
         """Delete, conditional on ``expected``; an item that is already gone is `Done`. Nobody is mailed."""

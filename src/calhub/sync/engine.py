@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 
-from calhub.hub import accounts, inbox, links, runs
+from calhub.hub import accounts, horizon, inbox, links, runs
 from calhub.hub.accounts import Account, Replica
 from calhub.hub.database import Hub
 from calhub.hub.errors import Busy, HubError
@@ -130,6 +130,7 @@ class Session:
     def _start(self, replica: Replica, report: RunReport) -> Pass | None:
         hub = self._hub
         with hub.transaction() as conn:
+            horizon.advance(conn, hub.now())
             # Read again under the lock: another pass may just have moved the cursor.
             replica = accounts.replica(conn, replica.id)
             account = accounts.account(conn, replica.account)

@@ -12,6 +12,10 @@ from calhub.hub import accounts, links
 from calhub.providers.base import Item, Page
 from calhub.sync.context import Pass
 
+#: A few items missing from a listing are asked for one by one: rows shift between pages, servers skip what they cannot
+#: read. Many missing at once are the guard's business.
+_ASKED_SINGLY = 10
+
 
 def observe(of: Pass, *, after_page: Callable[[Sequence[str]], None] | None = None) -> None:
     """Read what changed. ``after_page`` is called with the remote ids of each page once they are committed.
@@ -27,11 +31,11 @@ def observe(of: Pass, *, after_page: Callable[[Sequence[str]], None] | None = No
         seen.update(page.present)
         seen.update(item.remote_id for item in page.items)
         fresh = [item for item in page.items if _is_news(item, known)]
-        _store(of, page, fresh, known, seen)
+        stored = _store(of, page, fresh, known, seen)
         done += len(page.items)
         of.progress("reading", done, page.total)
-        if after_page is not None and fresh:
-            after_page([item.remote_id for item in fresh])
+        if after_page is not None and stored:
+            after_page(stored)
         of.check_time()
 
 
@@ -40,17 +44,21 @@ def _is_news(item: Item, known: links.KnownVersions) -> bool:
     return item.version is None or item.remote_id not in known or known.version(item.remote_id) != item.version
 
 
-def _store(of: Pass, page: Page, fresh: list[Item], known: links.KnownVersions, seen: set[str]) -> None:
+def _store(of: Pass, page: Page, fresh: list[Item], known: links.KnownVersions, seen: set[str]) -> list[str]:
+    """Commit a page and return the remote ids that wait to be planned."""
+    absent = [known_id for known_id in known.ids() if known_id not in seen] if page.complete else []
+    if len(absent) <= _ASKED_SINGLY:
+        asked = [of.provider.get(of.replica.remote_id, each) for each in absent]
+        there = {item.remote_id: item for item in asked if item is not None}
+        absent = [each for each in absent if each not in there]
+        fresh = [*fresh, *(item for item in there.values() if _is_news(item, known))]
     now = of.hub.now()
     with of.hub.transaction() as conn:
         links.observe_items(conn, of.replica.id, fresh, now=now)
-        links.observe_gone(conn, of.replica.id, page.removed, now=now)
-        if page.complete:
-            links.observe_gone(
-                conn, of.replica.id, [known_id for known_id in known.ids() if known_id not in seen], now=now
-            )
+        links.observe_gone(conn, of.replica.id, [*page.removed, *absent], now=now)
         if page.cursor is not None:
             accounts.update_replica(conn, of.replica.id, cursor=page.cursor)
+    return [item.remote_id for item in fresh]
 
 
 def observe_one(of: Pass, remote_id: str, uid: str) -> str | None:
