@@ -26,7 +26,7 @@ def main() -> int:
     )
     parser.add_argument("--output", type=Path, default=Path(".bench/results.jsonl"), help="JSON lines (%(default)s)")
     options = parser.parse_args()
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else 140)
     if not (PEERS / "vdirsyncer").exists():
         console.print("The peers are not installed; run: make bench")
         return 1

@@ -49,13 +49,13 @@ class Results:
         return [Row(case, size, who, unit, tuple(v)) for (case, size, who, unit), v in self._values.items()]
 
     def print(self) -> None:
-        """The table; each row has calhub's ratio to it: 0.50 = calhub needs half the time (or does twice as much)."""
+        """The table; each row has calhub's ratio to it: 0.50 = calhub needs half the time."""
         rows = self.rows()
         ours = {(row.case, row.size): row for row in rows if row.who == "calhub"}
-        table = Table("what", "events", "who", "min", "median", "max", "", "calhub takes")
+        table = Table("what", "events", "who", "min", "median", "max", "unit", "calhub / who")
         for row in sorted(rows, key=lambda row: (row.size, list(ours).index((row.case, row.size)))):
             numbers = (_shown(value) for value in (min(row.values), row.middle, max(row.values)))
-            ratio = "" if row.who == "calhub" else f"x {_ratio(ours[row.case, row.size], row):.2f}"
+            ratio = "" if row.who == "calhub" else f"{_ratio(ours[row.case, row.size], row):.2f}"
             table.add_row(row.case, f"{row.size:,}", row.who, *numbers, row.unit, ratio)
         self.console.print(table)
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import httpx
@@ -77,17 +79,31 @@ def _repeated(results: Results, server: Server, calhub: Calhub, peer: Vdirsyncer
         results.add("nothing changed", size, "floor", timed(server.report, token))
         for who in turn:
             results.add("nothing changed", size, who, timed(work[who]))
-        server.change(REMOTE_CHANGES, f"Changed remotely {number}")
+        mark = f"Changed remotely {number}"
+        server.change(REMOTE_CHANGES, mark)
         results.add(f"{REMOTE_CHANGES} remote changes", size, "floor", timed(server.report, token))
         for who in turn:
             results.add(f"{REMOTE_CHANGES} remote changes", size, who, timed(work[who]))
+        _check(calhub, peer, mark, REMOTE_CHANGES)
     for number, turn in enumerate(turns(list(work), repeats)):
         for who in turn:
-            edit = _edit_hub if who == "calhub" else _edit_folder
-            edit(calhub.home if who == "calhub" else peer.folder, f"Changed by {who} {number}")
+            mark = f"Changed by {who} {number}"
+            if who == "calhub":
+                _edit_hub(calhub.home, mark)
+            else:
+                _edit_folder(peer.folder, mark)
             results.add(f"{LOCAL_CHANGES} local changes", size, who, timed(work[who]))
             for sync in work.values():  # both know of it before the next one writes
                 sync()
+            _check(calhub, peer, mark, LOCAL_CHANGES)
+
+
+def _check(calhub: Calhub, peer: Vdirsyncer, mark: str, count: int) -> None:
+    """Both have the changes, or what was measured was something else."""
+    with closing(sqlite3.connect(calhub.home / "hub.db")) as db:
+        ours = db.execute("SELECT count(*) FROM event WHERE title = ?", (mark,)).fetchone()[0]
+    theirs = sum(f"SUMMARY:{mark}".encode() in path.read_bytes() for path in peer.folder.glob("*.ics"))
+    assert (ours, theirs) == (count, count), f"{mark}: {ours} in the hub and {theirs} in the folder, not {count}"
 
 
 def _store(folder: Path, size: int) -> None:

@@ -9,9 +9,9 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from tests.cli.conftest import Calhub, Folder
 
 from calhub.testing.servers import CalDAVServer, radicale
-from tests.cli.conftest import Calhub, Folder
 
 
 def stored_texts(home: Path) -> str:
@@ -182,8 +182,9 @@ def test_remotes_say_what_is_attached(calhub: Calhub, work: Folder) -> None:
     assert list(remotes[0]) == ["id", "name", "access", "color", "time_zone", "calendar"]
 
 
+@pytest.mark.usefixtures("work")
 @pytest.mark.parametrize("command", ["remotes", "test", "login", "remove"])
-def test_unknown_account(calhub: Calhub, work: Folder, command: str) -> None:
+def test_unknown_account(calhub: Calhub, command: str) -> None:
     """A name that no account has fails and says which there are."""
     result = calhub("account", command, "dsik", "--json")
 

@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 import pytest
-
 from tests.cli.conftest import Calhub, Folder
 
 OCCURRENCE = ["uid", "recurrence_id", "calendar", "title", "start", "end", "all_day", "location", "status", "busy"]
@@ -184,7 +183,8 @@ def test_control_characters_do_not_reach_the_terminal(calhub: Calhub, work: Fold
     assert "\x9b" not in result.out
 
 
-def test_cold_agenda_imports_nothing_heavy(week: Calhub, home: Path) -> None:
+@pytest.mark.usefixtures("week")
+def test_cold_agenda_imports_nothing_heavy(home: Path) -> None:
     """A cold `agenda` and `search` load neither SQLAlchemy nor rich nor any provider."""
     script = (
         "import sys; from calhub.cli.main import run;"

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
 from tests.cli.conftest import Calhub
 
 HEAD = "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//test//EN\r\n"
@@ -90,7 +89,9 @@ def test_import_of_a_missing_file(diary: Calhub, tmp_path: Path) -> None:
 
 def test_export_to_standard_output_is_imported_equal(diary: Calhub) -> None:
     """`export` writes one VCALENDAR; importing it elsewhere gives the same events."""
-    data = HEAD + vevent("a", "Größe 🎉") + vevent("b", "B", "DTSTART;VALUE=DATE:20261124").replace("PT1H", "P1D") + TAIL
+    data = (
+        HEAD + vevent("a", "Größe 🎉") + vevent("b", "B", "DTSTART;VALUE=DATE:20261124").replace("PT1H", "P1D") + TAIL
+    )
     diary("import", "-", "--calendar", "diary", stdin=data.encode())
 
     exported = diary("export", "--calendar", "diary")
@@ -118,7 +119,9 @@ def test_export_to_a_file(diary: Calhub, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("argv", [("--calendar", "nope", "-o", "x.ics"), ("-o", "x.ics"), ("--calendar", "diary")])
-def test_export_with_wrong_options(diary: Calhub, argv: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_export_with_wrong_options(
+    diary: Calhub, argv: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """An unknown calendar, none, or --json without a file: an error and no file."""
     monkeypatch.chdir(tmp_path)
 

@@ -28,7 +28,7 @@ class Bomb:
 
 
 def build(folder: Path) -> World:
-    """Two remotes in step, then everything at once: creations, disjoint edits, a clash, deletions, edit against delete."""
+    """Two remotes in step, then all at once: creations, disjoint edits, a clash, deletions, edit against delete."""
     world = World(folder)
     one, two = world.add_remote(), world.add_remote()
     for number in range(6):

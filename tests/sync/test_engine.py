@@ -482,7 +482,8 @@ def test_lost_links_are_found_again_without_a_write(world: World) -> None:
 
 def test_item_that_moves_to_another_name_stays_the_same_event(world: World) -> None:
     """Deleted under one name and listed under another with the same UID: no deletion, no second event."""
-    one, two = world.add_remote(), world.add_remote()
+    one = world.add_remote()
+    world.add_remote()
     for uid in ("a", "b", "c"):
         one.put(uid)
     world.sync()

@@ -88,7 +88,7 @@ def test_two_perturbations_converge_and_lose_nothing(
 def _check_no_value_lost(
     base: Content, mine: Content, theirs: Content | None, mine_deleted: bool, after: HubSide, noted: Any
 ) -> None:
-    """Each edited value is in the result, or in the conflict (Q2)."""
+    """Each edited value is in the result (or in the tombstone that a noted deletion keeps), or in the conflict (Q2)."""
     kept = {entry["name"]: entry for entry in noted.fields} if noted else {}
     sides = []
     if not mine_deleted:
@@ -101,7 +101,7 @@ def _check_no_value_lost(
             value: Any = after.content
             for part in path:
                 value = value.get(part) if isinstance(value, dict) else None
-            in_result = not after.deleted and (value == new or path[0] == "categories")
+            in_result = (not after.deleted or "deleted" in kept) and (value == new or path[0] == "categories")
             assert in_result or any(
                 name == known or name.startswith(known + "/") or known.startswith(name + "/") for known in kept
             ), (side, name, new, after, kept)

@@ -14,7 +14,7 @@ from datetime import datetime
 
 from calhub.calendar.event import Content, InvalidEvent
 from calhub.calendar.ical_patch import patch_text
-from calhub.calendar.ical_read import Vevent, definitions, open_calendars, read_series, same_master, scan, zone_table
+from calhub.calendar.ical_read import Vevent, definitions, open_calendars, read_series, same_master, vevents, zone_table
 from calhub.calendar.ical_write import HEADER, Labels, canonical, series_lines, zone_lines
 from calhub.calendar.lines import Component, decode, escape, fold, parse_line, unfold
 from calhub.calendar.zones import ZoneTable, vtimezone
@@ -56,7 +56,7 @@ def read_object(text: str | bytes) -> Reading:
     lines = unfold(decode(text) if isinstance(text, bytes) else text)
     calendars = open_calendars(lines)
     table = zone_table(lines, calendars)
-    events = [scan(lines, child) for calendar in calendars for child in calendar.children if child.name == "VEVENT"]
+    events = vevents(lines, calendars)
     if not events:
         raise NotAnEvent("The calendar data holds no event.")
     uid = events[0].uid
@@ -143,18 +143,16 @@ def read_calendar(data: bytes) -> Iterator[Entry]:
 def _entries(lines: Sequence[str], calendars: Sequence[Component]) -> Iterator[Entry]:
     groups: dict[str, list[Vevent]] = {}
     derived: dict[str, int] = {}
-    for calendar in calendars:
-        for child in calendar.children:
-            if child.name == "VEVENT":
-                event = scan(lines, child)
-                groups.setdefault(event.uid or _derived_uid(event, derived), []).append(event)
+    for event in vevents(lines, calendars):
+        groups.setdefault(event.uid or _derived_uid(event, derived), []).append(event)
     zones = _zone_definitions(lines, calendars)
     for uid, events in groups.items():
         surplus: list[Entry] = []
         table = zone_table(lines, calendars)
         masters = [event for event in events if event.recurrence_line is None]
+        if masters[1:]:
+            events = [event for event in events if event is masters[0] or event.recurrence_line is not None]
         for other in masters[1:]:
-            events.remove(other)
             problem = _clash(lines, masters[0], other, table)
             if problem is not None:
                 surplus.append(Entry(uid, None, problem, _own_text(lines, uid, [other], zones)))

@@ -25,7 +25,7 @@ from calhub.calendar.ical_read import (
     read_series,
     read_vevent,
     recurrence_extra,
-    scan,
+    vevents,
     zone_table,
 )
 from calhub.calendar.ical_time import (
@@ -104,12 +104,7 @@ class _Patch:
         self.newline = "\r\n" if "\r\n" in text else "\n" if "\n" in text else "\r"
         self.calendars = open_calendars(self.lines)
         self.table = zone_table(self.lines, self.calendars)
-        self.events = [
-            scan(self.lines, child)
-            for calendar in self.calendars
-            for child in calendar.children
-            if child.name == "VEVENT"
-        ]
+        self.events = vevents(self.lines, self.calendars)
         read_series(self.lines, self.events, self.table)  # so that the table knows each label of the text
         self.zone_labels = self.table.labels()
         self.labels = Labels(self.zone_labels)
@@ -261,13 +256,13 @@ class _Patch:
         """Make the overrides right; the recurrence ids that a cancelled VEVENT goes on to except."""
         content = self.content | {"zones": dict(self.frame.zones)}
         cancels = not is_detached(content) and content.get("status") != "cancelled"
-        rids = override_ids(content)
-        cancelled = set()
+        rids, exdates = override_ids(content), set(content.get("exdates", ()))
+        wanted, cancelled = set(rids), set()
         for rid, event in winners.items():
             own = read_vevent(self.lines, event, self.table)
-            if rid in rids:
+            if rid in wanted:
                 self._patch_override(event, rid, own, content)
-            elif cancels and own.get("status") == "cancelled" and rid in content.get("exdates", ()):
+            elif cancels and own.get("status") == "cancelled" and rid in exdates:
                 cancelled.add(rid)
             else:
                 self._drop(event.component)

@@ -59,7 +59,7 @@ MULTIPLE: Final = frozenset({"ATTENDEE", "CATEGORIES", "ATTACH", "CONFERENCE", "
 STATUS: Final = {"TENTATIVE": "tentative", "CANCELLED": "cancelled"}
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Vevent:
     """One VEVENT as read, before it is known whether it is a master or an override."""
 
@@ -115,6 +115,11 @@ def definitions(lines: Sequence[str], calendars: Sequence[Component]) -> dict[st
                 names = (parsed[2] for row in child.rows if (parsed := parse_line(lines[row])) and parsed[0] == "TZID")
                 found.setdefault(unescape(next(names, "")).strip(), child)
     return found
+
+
+def vevents(lines: Sequence[str], calendars: Sequence[Component]) -> list[Vevent]:
+    """All VEVENTs of a text, in its order."""
+    return [scan(lines, child) for calendar in calendars for child in calendar.children if child.name == "VEVENT"]
 
 
 def scan(lines: Sequence[str], component: Component) -> Vevent:

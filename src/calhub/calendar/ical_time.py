@@ -7,6 +7,7 @@ A wall time that a clock shows twice means its first showing, one that it skips 
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from functools import lru_cache
@@ -281,10 +282,11 @@ def instance_patch(content: Content, rid: str, own: Content) -> Content:
 
 def _slot_times(frame: Frame, content: Content, rid: str) -> Content:
     """The time fields of an instance that was not moved; an RDATE period has its own length."""
-    for entry in content.get("rdates", ()):
-        if entry.startswith(rid + "/"):
-            last = frame.slot(entry[len(rid) + 1 :])
-            return frame.times(frame.slot(rid), frame.instant(last) - frame.instant(frame.slot(rid)))
+    rdates = content.get("rdates", ())
+    index = bisect_left(rdates, rid + "/")  # they are sorted, and there may be very many
+    if index < len(rdates) and rdates[index].startswith(rid + "/"):
+        last = frame.slot(rdates[index][len(rid) + 1 :])
+        return frame.times(frame.slot(rid), frame.instant(last) - frame.instant(frame.slot(rid)))
     return frame.times(frame.slot(rid))
 
 

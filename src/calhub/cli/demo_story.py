@@ -279,8 +279,8 @@ def _compare(demo: Demo) -> None:
         raise DemoFailed(f"{len(found)} events are not the same in the hub and at a remote")
     demo.console.print(
         "[bold green]All equal.[/] Compared for each event and override: every property with its parameters, alarms "
-        "and unknown components; times by wall clock and zone. Not compared: DTSTAMP, LAST-MODIFIED, CREATED, SEQUENCE; "
-        "X- parameters of participants, which stay at the remote that has them."
+        "and unknown components; times by wall clock and zone. Not compared: DTSTAMP, LAST-MODIFIED, CREATED, "
+        "SEQUENCE; X- parameters of participants, which stay at the remote that has them."
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
+from calhub.calendar.event import Content, InvalidEvent
 from calhub.calendar.fields import project
 from calhub.hub import events, inbox, links, lookup
 from calhub.hub.events import StoredEvent
@@ -46,7 +47,7 @@ def pull(of: Pass, remote_ids: Sequence[str]) -> bool:
     for chunk in links.chunks(remote_ids):
         with of.hub.transaction() as conn:
             for pair in _pairs(conn, of, chunk):
-                _carry(conn, of, pair, discarded)
+                _carry_alone(conn, of, pair, discarded)
             links.settle(conn, of.replica.id, chunk)
         of.progress("merging", len(chunk), len(remote_ids))
         of.check_time()
@@ -59,38 +60,37 @@ def pull(of: Pass, remote_ids: Sequence[str]) -> bool:
 def pull_first(of: Pass, remote_ids: Sequence[str]) -> None:
     """During a first pass: take brand-new items at once, page by page, so that memory stays bounded.
 
-    Only plain creations are taken here; whatever meets something in the hub stays pending for `pull`.
+    Only plain creations are taken here; whatever meets something in the hub, or is refused by it, stays pending for
+    `pull`, which looks at each alone.
     """
-    now = of.hub.now()
-    with of.hub.transaction() as conn:
-        rows = [
-            (of.replica.calendar_id, pair.seen.uid, pair.seen.content)
-            for pair in _pairs(conn, of, remote_ids)
-            if pair.stored is None and pair.link is None and not pair.twin and pair.seen.uid and pair.seen.content
-        ]
-        rows = list({uid: row for row in rows if (uid := row[1])}.values())
-        stored = events.put_events(conn, rows, now=now, replica_id=of.replica.id, run_id=of.report.run_id)
-        ids = {event.uid: event for event in stored}
-        taken = [
-            seen for seen in links.observations(conn, of.replica.id, remote_ids).values()
-            if seen.uid in ids and seen.content == ids[seen.uid].content
-        ]  # fmt: skip
-        firsts = {seen.uid: seen for seen in reversed(taken)}.values()
-        links.set_links(
-            conn,
-            [
-                links.link_row(of.replica.id, ids[seen.uid].id, seen.remote_id, seen.content, seen.content, seen.version,
-                               ids[seen.uid].rev, now)
-                for seen in firsts if seen.uid and seen.content is not None
-            ],
-        )  # fmt: skip
-        links.settle(conn, of.replica.id, [seen.remote_id for seen in firsts])
-    for seen in firsts:
-        content = seen.content or {}
+    try:
+        with of.hub.transaction() as conn:
+            taken = _take_new(conn, of, remote_ids)
+    except InvalidEvent:
+        return
+    for uid, content in taken:
         of.report.count("pulled", "create")
-        of.report.note(
-            "hub", Write(op="create", content=content, fields=tuple(sorted(content))), seen.uid or "", title(content)
-        )
+        write = Write(op="create", content=content, fields=tuple(sorted(content)))
+        of.report.note("hub", write, uid, title(content))
+
+
+def _take_new(conn: Connection, of: Pass, remote_ids: Sequence[str]) -> list[tuple[str, Content]]:
+    now, replica_id = of.hub.now(), of.replica.id
+    fresh: dict[str, tuple[Observation, Content]] = {}
+    for pair in _pairs(conn, of, remote_ids):
+        uid, content = pair.seen.uid, pair.seen.content
+        if pair.stored is None and pair.link is None and not pair.twin and uid is not None and content is not None:
+            fresh.setdefault(uid, (pair.seen, content))
+    rows = [(of.replica.calendar_id, uid, content) for uid, (_, content) in fresh.items()]
+    stored = events.put_events(conn, rows, now=now, replica_id=replica_id, run_id=of.report.run_id)
+    new_links = []
+    for each in stored:
+        seen, content = fresh[each.uid]
+        link = links.link_row(replica_id, each.id, seen.remote_id, content, content, seen.version, each.rev, now)
+        new_links.append(link)
+    links.set_links(conn, new_links)
+    links.settle(conn, replica_id, [seen.remote_id for seen, _ in fresh.values()])
+    return [(uid, content) for uid, (_, content) in fresh.items()]
 
 
 def hold(of: Pass, side: inbox.Side, reason: str, steps: list[guard.Step]) -> None:
@@ -171,6 +171,15 @@ def _plan(of: Pass, pair: Pair, discarded: set[str]) -> Pull:
         Bases(remote=pair.link.base_remote, hub=pair.link.base_hub) if pair.link is not None else None,
         policy,
     )
+
+
+def _carry_alone(conn: Connection, of: Pass, pair: Pair, discarded: set[str]) -> None:
+    """One event the hub cannot keep is quarantined; the rest of the chunk goes on."""
+    try:
+        with of.hub.transaction():  # a savepoint
+            _carry(conn, of, pair, discarded)
+    except InvalidEvent as error:
+        links.mark_problem(conn, of.replica.id, pair.seen.remote_id, str(error))
 
 
 def _carry(conn: Connection, of: Pass, pair: Pair, discarded: set[str]) -> None:
