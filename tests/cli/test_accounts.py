@@ -45,7 +45,8 @@ def test_add_attaches_every_remote_calendar(calhub: Calhub, folder: Folder) -> N
     ]
 
 
-def test_taken_calendar_name_gets_the_account(calhub: Calhub, work: Folder, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("work")
+def test_taken_calendar_name_gets_the_account(calhub: Calhub, tmp_path: Path) -> None:
     """Where the remote's name is taken, the calendar is called "NAME (ACCOUNT)"."""
     other = Folder(tmp_path / "other")
     other.calendar("work")

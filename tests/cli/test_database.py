@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
 
+import pytest
 from tests.cli.conftest import Calhub, Folder
 
 
@@ -23,8 +25,6 @@ def test_migrate_makes_a_missing_hub(calhub: Calhub, home: Path) -> None:
 
 def test_check_names_the_damage(calhub: Calhub, work: Folder, home: Path) -> None:
     """A damaged search index is a problem and exit 1."""
-    import sqlite3
-
     work.put("work", "a", "x")
     calhub("sync")
     with sqlite3.connect(home / "hub.db") as db:

@@ -86,7 +86,7 @@ WRONG: list[tuple[str, str, dict[str, Any]]] = [
 ]
 
 #: Columns that name a row of another table.
-POINTERS = [(table.name, key.parent.name) for table in schema.metadata.sorted_tables for key in table.foreign_keys]
+POINTERS = [(table.name, key.parent.name) for table in schema.metadata.sorted_tables for key in sorted(table.foreign_keys, key=lambda pointer: pointer.parent.name)]
 
 
 @pytest.fixture

@@ -183,3 +183,23 @@ def test_atomic_write_reaches_every_replica_before_it_returns(world: World, how:
     writes = one.writes + two.writes
     world.settle()
     assert one.writes + two.writes == writes
+
+
+def test_cancelled_instance_against_edited_one_can_be_flipped(world: World) -> None:
+    """Cancelled in the hub, edited at the remote: the edit stays; choosing the hub cancels the instance everywhere."""
+    one = world.add_remote()
+    world.put("a", rrule="FREQ=DAILY;COUNT=5")
+    world.put("b")
+    world.sync()
+    instance = "2026-11-24T12:00:00+01:00"
+    world.edit("a", exdates=[instance])
+    one.edit("a", overrides={instance: {"title": "Long lunch"}})
+    world.sync()
+    assert world.contents["a"]["overrides"] == {instance: {"title": "Long lunch"}}
+
+    decide(world, "hub")
+    world.sync()
+
+    assert world.contents["a"]["exdates"] == [instance]
+    assert "overrides" not in world.contents["a"]
+    assert one.contents == world.contents

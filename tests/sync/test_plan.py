@@ -82,19 +82,19 @@ def test_two_perturbations_converge_and_lose_nothing(
         assert remote_after is None
     else:
         assert remote_after == project(after.content, keeps)
-    _check_no_value_lost(shown, hub_content, remote_content, hub.deleted, after, pull.noted)
+    _check_no_value_lost(base, shown, hub_content, remote_content, hub.deleted, after, pull.noted)
 
 
 def _check_no_value_lost(
-    base: Content, mine: Content, theirs: Content | None, mine_deleted: bool, after: HubSide, noted: Any
+    base: Content, shown: Content, mine: Content, theirs: Content | None, mine_deleted: bool, after: HubSide, noted: Any
 ) -> None:
     """Each edited value is in the result (or in the tombstone that a noted deletion keeps), or in the conflict (Q2)."""
     kept = {entry["name"]: entry for entry in noted.fields} if noted else {}
     sides = []
     if not mine_deleted:
-        sides.append(("hub", diff(base, project(mine, frozenset(base) | frozenset(VALUES)))))
+        sides.append(("hub", diff(base, mine)))
     if theirs is not None:
-        sides.append(("remote", diff(base, theirs)))
+        sides.append(("remote", diff(shown, theirs)))
     for side, patch in sides:
         for path, (_, new) in patch.items():
             name = "/".join(path)

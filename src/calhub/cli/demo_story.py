@@ -137,7 +137,9 @@ def run() -> int:
     """Run the whole demo. 0 if every replica equals the hub at the end, else 1; nothing stays behind either way."""
     console = Console()
     if not (find_spec("radicale") and find_spec("xandikos")):
-        console.print("The demo needs two CalDAV servers from PyPI. Install them with: pip install 'calhub[demo]'")
+        console.print(
+            "The demo needs two CalDAV servers from PyPI. Install them with: pip install 'calhub[demo]'", markup=False
+        )
         return 1
     began = time.monotonic()
     try:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from calhub.calendar.event import Content
-from calhub.calendar.fields import Clash, apply, changed_fields, diff, merge, path_name, project
+from calhub.calendar.fields import CLEARED, Clash, apply, changed_fields, diff, merge, path_name, project
 
 ConflictPolicy = Literal["merge", "newest", "hub", "remote", "ask"]
 Direction = Literal["both", "pull", "push"]
@@ -229,13 +229,18 @@ def _values(patch: dict[tuple[str, ...], tuple[Any, Any]], *, theirs: bool) -> t
     return tuple(
         {
             "name": path_name(path),
-            "base": old,
-            "hub": None if theirs else new,
-            "remote": new if theirs else None,
+            "base": _json(old),
+            "hub": None if theirs else _json(new),
+            "remote": _json(new) if theirs else None,
             "taken": "remote" if theirs else "hub",
         }
         for path, (old, new) in patch.items()
     )
+
+
+def _json(value: Any) -> Any:
+    """A patch's value as JSON: a field cleared in one instance reads as none."""
+    return None if value is CLEARED else value
 
 
 def _clash_entry(clash: Clash, taken: str | None) -> dict[str, Any]:

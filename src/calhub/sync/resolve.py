@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from sqlalchemy import Connection
 
+from calhub.calendar.edit import delete_occurrence
 from calhub.calendar.event import RECURRENCE_UNIT, TIME_UNIT, Content
 from calhub.calendar.fields import Path, apply
 from calhub.hub import events, inbox, links
@@ -78,7 +79,11 @@ def _choose(content: Content, entries: list[dict[str, Any]], sides: Mapping[str,
         for entry in entries
         if entry["name"] != "deleted"
     }
-    return apply(content, patch)
+    chosen = apply(content, patch)
+    for path, (_, value) in patch.items():
+        if path[0] == "overrides" and value == {"status": "cancelled"}:  # how a cancelled instance shows in a conflict
+            chosen = delete_occurrence(chosen, path[1])
+    return chosen
 
 
 def _deleted(entries: list[dict[str, Any]], sides: Mapping[str, str], *, now_deleted: bool) -> bool:
