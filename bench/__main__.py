@@ -32,14 +32,14 @@ def main() -> int:
         return 1
     results = Results(console)
     console.print(f"Python {platform.python_version()}, {os.cpu_count()} cores, {platform.machine()}")
+    parts = {"ask": asking.measure, "sync": syncing.measure}
     for size in map(int, options.sizes.split(",")):
-        # In memory where possible: what is compared is programs, not disks.
-        with tempfile.TemporaryDirectory(prefix="calhub-bench-", dir=_memory()) as root:
-            if options.only != "sync":
-                asking.measure(results, Path(root) / "ask", size, options.repeats)
-            if options.only != "ask":
-                syncing.measure(results, Path(root) / "sync", size, options.repeats)
-        results.write(options.output)
+        for part, measure in parts.items():
+            if options.only in (None, part):
+                # In memory where possible: what is compared is programs, not disks.
+                with tempfile.TemporaryDirectory(prefix="calhub-bench-", dir=_memory()) as root:
+                    measure(results, Path(root), size, options.repeats)
+                results.write(options.output)
     results.print()
     console.print(f"Every value: {options.output}")
     return 0

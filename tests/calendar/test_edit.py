@@ -444,3 +444,12 @@ def test_first_occurrence_has_nothing_before(fields: Content) -> None:
     """At the first visible instance the whole series is meant."""
     with pytest.raises(InvalidEvent, match="whole series"):
         split_following(weekly(**fields), IDS[len(fields)])
+
+
+def test_an_instance_that_only_begins_later_keeps_its_end() -> None:
+    """A later start with the same end makes the instance shorter; it does not move the end along."""
+    series = new_content(title="Watch", start="2026-11-23T10:00", end="2026-11-23T12:00", rrule="FREQ=DAILY;COUNT=3")
+
+    edited = edit_occurrence(series, "2026-11-24T10:00:00", start="2026-11-24T11:00", end="2026-11-24T12:00")
+
+    assert edited["overrides"]["2026-11-24T10:00:00"] == {"start": "2026-11-24T11:00:00", "end": "2026-11-24T12:00:00"}

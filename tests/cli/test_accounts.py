@@ -225,7 +225,7 @@ def test_remove_takes_calendars_of_no_other_account(calhub: Calhub, work: Folder
     result = calhub("account", "remove", "disk", "--json")
 
     assert result.code == 0
-    assert result.json == {"removed": "disk", "calendars": ["work"]}
+    assert result.json == {"removed": "disk", "calendars": ["work"], "kept": []}
     assert calhub("calendar", "list", "--json").json == []
     assert work.names("work") == ["a"]
 
@@ -238,3 +238,14 @@ def test_remove_keeping_events(calhub: Calhub, work: Folder) -> None:
     calhub("account", "remove", "disk", "--keep-events")
 
     assert calhub("event", "show", "a", "--json").json["title"] == "Stays in the hub"
+
+
+@pytest.mark.usefixtures("work")
+def test_remove_loses_no_edit_that_was_not_synced(calhub: Calhub) -> None:
+    """A calendar with changes that never reached the service stays in the hub when its account is removed."""
+    calhub("event", "add", "--calendar", "work", "--uid", "a", "--title", "Only here", "--start", "2026-11-23")
+
+    result = calhub("account", "remove", "disk", "--json")
+
+    assert result.json == {"removed": "disk", "calendars": [], "kept": ["work"]}
+    assert calhub("event", "show", "a", "--json").json["title"] == "Only here"

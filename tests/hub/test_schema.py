@@ -86,7 +86,9 @@ WRONG: list[tuple[str, str, dict[str, Any]]] = [
 ]
 
 #: Columns that name a row of another table.
-POINTERS = [(table.name, key.parent.name) for table in schema.metadata.sorted_tables for key in sorted(table.foreign_keys, key=lambda pointer: pointer.parent.name)]
+POINTERS = sorted(
+    (table.name, key.parent.name) for table in schema.metadata.sorted_tables for key in table.foreign_keys
+)
 
 
 @pytest.fixture

@@ -114,6 +114,8 @@ def edit_occurrence(content: Content, recurrence_id: str, *, rrule: str | None =
     edited = edit_content(_under(plain, patch, series, ts), **changes)
     names = (plain.keys() | edited.keys()) - {"zones"}
     new_patch = {name: edited.get(name) for name in names if edited.get(name) != plain.get(name)}
+    if new_patch.keys() & {"start", "end"}:  # both or neither: a start alone would move the end along
+        new_patch |= {"start": edited["start"], "end": edited["end"]}
     overrides = {key: value for key, value in content.get("overrides", {}).items() if key != rid}
     if new_patch or rid not in _regular_ids(series, ts):
         overrides[rid] = new_patch

@@ -258,20 +258,32 @@ def remove(
     ] = False,
     json: Json = False,
 ) -> None:
-    """Forget the account. Nothing is deleted at the service; calendars that no other account holds leave the hub."""
+    """Forget the account. Nothing is deleted at the service.
+
+    Calendars that no other account holds leave the hub, except those with changes that have not reached the service:
+    they would be lost.
+    """
     from calhub.cli.credentials import forget_all
-    from calhub.hub import accounts
+    from calhub.hub import accounts, runs
 
     here = session(context)
     with here.hub() as hub:
         with hub.transaction() as conn:
             account = accounts.account(conn, name)
             sealed = accounts.sealed_secrets(conn, account.id)
-            mine = {each.calendar_id: each.calendar for each in accounts.replicas(conn, account_id=account.id)}
+            mine = accounts.replicas(conn, account_id=account.id)
+            kept = {each.calendar_id for each in mine if keep_events or runs.pending(conn, each)}
             accounts.remove_account(conn, account.id)
-            gone = [] if keep_events else [key for key in mine if not accounts.replicas(conn, calendar_id=key)]
+            gone = {each.calendar_id: each.calendar for each in mine if each.calendar_id not in kept}
+            gone = {key: title for key, title in gone.items() if not accounts.replicas(conn, calendar_id=key)}
             for key in gone:
                 accounts.remove_calendar(conn, key)
         forget_all(here, account.name, sealed)
-    document = {"removed": account.name, "calendars": [mine[key] for key in gone]}
-    emit(document, json, lambda: note(f"Removed {account.name}; at the service everything is as it was."))
+    left = sorted({each.calendar for each in mine} - set(gone.values()))
+
+    def render() -> None:
+        note(f"Removed {account.name}; at the service everything is as it was.")
+        if left:
+            note(f"Still in the hub: {', '.join(left)}.")
+
+    emit({"removed": account.name, "calendars": list(gone.values()), "kept": left}, json, render)

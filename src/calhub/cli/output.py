@@ -64,10 +64,13 @@ def styled(text: str, *styles: str, stream: TextIO | None = None) -> str:
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str) -> None:
-    """Print rows under headings, or ``empty`` (to standard error) when there are none."""
+    """Print rows under headings, or ``empty`` (to standard error) when there are none. Empty columns are left out."""
     cells = [[clean(value) for value in row] for row in rows]
+    shown = [place for place in range(len(columns)) if any(row[place] for row in cells)]
+    columns, cells = [columns[place] for place in shown], [[row[place] for place in shown] for row in cells]
     if not cells:
-        note(empty)
+        if empty:
+            note(empty)
     elif len(cells) > _MANY_ROWS:
         _plain_table(columns, cells)
     else:

@@ -159,10 +159,15 @@ def _when(one: Shape, begins: datetime, ends: datetime, day: date) -> str:
     if one["all_day"] or (begins <= midnight and ends >= next_midnight):
         return _ALL_DAY
     if starts_before:
-        return f"until {ends:%H:%M}"
+        return f"until {_clock(ends)}"
     if goes_on:
-        return f"from {begins:%H:%M}"
-    return f"{begins:%H:%M}" if begins == ends else f"{begins:%H:%M} - {ends:%H:%M}"
+        return f"from {_clock(begins)}"
+    return _clock(begins) if begins == ends else f"{_clock(begins)} - {_clock(ends)}"
+
+
+def _clock(at: datetime) -> str:
+    # a listing of a month calls this often, and strftime takes five times as long
+    return at.isoformat()[11:16]
 
 
 def _line(one: Shape) -> str:

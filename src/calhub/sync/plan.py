@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 from calhub.calendar.event import Content
 from calhub.calendar.fields import CLEARED, Clash, apply, changed_fields, diff, merge, path_name, project
+from calhub.calendar.ical_write import canonical
 
 ConflictPolicy = Literal["merge", "newest", "hub", "remote", "ask"]
 Direction = Literal["both", "pull", "push"]
@@ -146,7 +147,7 @@ def _pull_against_delete(hub: HubSide | None, theirs: Content, moved: Bases, bas
         fields = (_deletion(hub=True, remote=False, taken=None if asked else "hub"), *edited)
         return Pull(bases=moved, noted=Noted(state="open" if asked else "auto", fields=fields))
     # What the provider cannot hold comes back from the tombstone.
-    full = apply(hub.content, diff(project(hub.content, policy.keeps), theirs))
+    full = canonical(apply(hub.content, diff(project(hub.content, policy.keeps), theirs)))
     fields = (_deletion(hub=True, remote=False, taken="remote"), *edited)
     back = Write(op="create", content=full, fields=tuple(path_name(path) for path in changed))
     return Pull(hub=back, bases=moved, noted=Noted(state="auto", fields=fields))
@@ -158,7 +159,7 @@ def _pull_merge(
     mine = project(hub.content, policy.keeps)
     prefer = _preferred(hub, remote, policy)
     merged = merge(base, mine, theirs, prefer=prefer)
-    full = apply(hub.content, diff(mine, merged.content))
+    full = canonical(apply(hub.content, diff(mine, merged.content)))
     write = None
     if full != hub.content:
         write = Write(op="update", content=full, fields=tuple(changed_fields(hub.content, full)))
