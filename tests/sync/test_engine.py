@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from calhub.hub import runs
 from calhub.testing.memory import How, Quirks
 from calhub.testing.world import World
 
@@ -192,6 +193,10 @@ def test_refused_write_is_a_dead_letter_until_the_event_changes(world: World) ->
     [report] = world.sync()
     assert report.status == "failed"
     assert report.errors[0]["uid"] == "a"
+    with world.hub.read() as conn:
+        state = runs.status(conn)
+    assert state["dead_letters"] == 1
+    assert [(each["uid"], each["attempts"], each["next_try"]) for each in state["failures"]] == [("a", 1, None)]
     world.clock.advance(days=2)
     world.sync()
     assert one.contents == {}

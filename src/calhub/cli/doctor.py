@@ -49,6 +49,13 @@ def _print_status(found: Shape) -> None:
         print()
         columns = ("Replica", "Calendar", "Account", "Direction", "State", "Pending", "Error")
         table(columns, replicas, empty="")
+    if found["failures"]:
+        print()
+        failed = [
+            (each["replica"], each["uid"], each["attempts"], each["next_try"] or "given up", each["error"])
+            for each in found["failures"]
+        ]
+        table(("Replica", "Event", "Tries", "Next try", "Error"), failed, empty="")
     waiting = [
         f"{found[name]} {text}"
         for name, text in (

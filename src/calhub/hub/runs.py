@@ -166,7 +166,30 @@ def status(conn: Connection) -> dict[str, Any]:
         "holds": len(inbox.holds(conn)),
         "dead_letters": int(conn.execute(dead).scalar_one()),
         "quarantined": inbox.quarantine_count(conn),
+        "failures": failures(conn),
     }
+
+
+def failures(conn: Connection) -> list[dict[str, Any]]:
+    """Writes that failed and wait: with ``next_try`` for their time, without it (dead letters) for a person."""
+    rows = conn.execute(
+        select(retry, event.c.uid, calendar.c.name)
+        .join(event, event.c.id == retry.c.event_id)
+        .join(calendar, calendar.c.id == event.c.calendar_id)
+        .where(retry.c.attempts > 0)
+        .order_by(retry.c.replica_id, event.c.uid)
+    )
+    return [
+        {
+            "uid": row.uid,
+            "calendar": row.name,
+            "replica": row.replica_id,
+            "attempts": row.attempts,
+            "error": row.error,
+            "next_try": row.next_try,
+        }
+        for row in rows
+    ]
 
 
 def account_shape(conn: Connection, of: accounts.Account) -> dict[str, Any]:

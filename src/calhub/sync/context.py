@@ -66,6 +66,10 @@ class Pass:
     def first_pass(self) -> bool:
         return self.replica.phase == "initial"
 
+    def tell(self, what: str, done: int, total: int | None) -> None:
+        """Report progress, naming the calendar."""
+        self.progress(f"{self.replica.calendar} ({self.replica.account}): {what}", done, total)
+
     def check_time(self) -> None:
         """Raise `OutOfTime` once the pass has used up what it was given; called between commits only."""
         if self.out_of_time():

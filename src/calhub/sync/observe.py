@@ -33,7 +33,7 @@ def observe(of: Pass, *, after_page: Callable[[Sequence[str]], None] | None = No
         fresh = [item for item in page.items if _is_news(item, known)]
         stored = _store(of, page, fresh, known, seen)
         done += len(page.items)
-        of.progress("reading", done, page.total)
+        of.tell("reading", done, page.total)
         if after_page is not None and stored:
             after_page(stored)
         of.check_time()

@@ -49,7 +49,7 @@ def pull(of: Pass, remote_ids: Sequence[str]) -> bool:
             for pair in _pairs(conn, of, chunk):
                 _carry_alone(conn, of, pair, discarded)
             links.settle(conn, of.replica.id, chunk)
-        of.progress("merging", len(chunk), len(remote_ids))
+        of.tell("merging", len(chunk), len(remote_ids))
         of.check_time()
     if not discarded:
         with of.hub.transaction() as conn:

@@ -168,7 +168,7 @@ def _write_all(of: Pass, ids: Sequence[int]) -> list[Doubt]:
             if doubt is not None:
                 doubtful.append(doubt)
         done += len(batch)
-        of.progress("writing", done, len(ids))
+        of.tell("writing", done, len(ids))
         of.check_time()
     return doubtful
 

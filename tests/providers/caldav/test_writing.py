@@ -38,11 +38,11 @@ def test_create_is_conditional_and_read_back(server: DavServer, provider: Provid
 
 
 def test_echo_is_what_the_server_made_of_it(server: DavServer, provider: Provider) -> None:
-    """A server that rewrites what it gets is believed, not the ETag it answers with."""
+    """A server that stores something else than it was sent, under the ETag it answers with, is believed."""
 
     def rewrite(request: Request) -> None:
         if request.method == "GET":
-            server.store("item.ics", vevent("uid-1", "SUMMARY:Rewritten"))
+            server.items["item.ics"] = (server.items["item.ics"][0], vevent("uid-1", "SUMMARY:Rewritten"))
 
     server.answerers.append(rewrite)
 
@@ -51,6 +51,18 @@ def test_echo_is_what_the_server_made_of_it(server: DavServer, provider: Provide
     assert isinstance(outcome, Done)
     assert outcome.echo is not None
     assert (outcome.echo.content or {})["title"] == "Rewritten"
+
+
+def test_edit_between_writing_and_reading_back_is_not_taken_for_ours(server: DavServer, provider: Provider) -> None:
+    """Somebody writes right after us: the outcome is unknown, so that their edit is looked at and merged."""
+
+    def meddle(request: Request) -> None:
+        if request.method == "GET":
+            server.store("item.ics", vevent("uid-1", "SUMMARY:Theirs"))
+
+    server.answerers.append(meddle)
+
+    assert isinstance(create(provider), Unknown)
 
 
 def test_update_keeps_what_is_not_modelled(server: DavServer, provider: Provider) -> None:

@@ -191,7 +191,13 @@ class CalDAVProvider:
             echo = echo or self.find(calendar, uid)
         except ProviderError as error:
             return Unknown(f"Written, but not read back: {error.message}")
-        return Done(echo) if echo is not None else Unknown("Written, but not found afterwards.")
+        if echo is None:
+            return Unknown("Written, but not found afterwards.")
+        written = answer.headers.get("etag")
+        if written is not None and echo.version is not None and written != echo.version:
+            # Somebody wrote between our PUT and our GET: what we read must not pass for what we wrote.
+            return Unknown("The item was changed while it was being read back.")
+        return Done(echo)
 
     def _write(self, method: str, url: str, headers: dict[str, str], content: bytes | None) -> Answer | Outcome:
         """The answer, whatever its status, or the outcome when there was none. A 401 is raised."""
