@@ -26,6 +26,9 @@ def main() -> int:
     )
     parser.add_argument("--output", type=Path, default=Path(".bench/results.jsonl"), help="JSON lines (%(default)s)")
     options = parser.parse_args()
+    sizes = [int(size) for size in options.sizes.split(",")]
+    if min(sizes) < 1000:
+        parser.error("the cases need at least 1,000 events")
     console = Console(width=None if sys.stdout.isatty() else 140)
     if not (PEERS / "vdirsyncer").exists():
         console.print("The peers are not installed; run: make bench")
@@ -33,7 +36,7 @@ def main() -> int:
     results = Results(console)
     console.print(f"Python {platform.python_version()}, {os.cpu_count()} cores, {platform.machine()}")
     parts = {"ask": asking.measure, "sync": syncing.measure}
-    for size in map(int, options.sizes.split(",")):
+    for size in sizes:
         for part, measure in parts.items():
             if options.only in (None, part):
                 # In memory where possible: what is compared is programs, not disks.

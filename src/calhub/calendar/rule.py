@@ -299,6 +299,9 @@ def _days_in_month(rule: Rule, year: int, month: int) -> list[date]:
     numbers: list[int] | range = range(1, length + 1)
     if rule.by_month_day:
         numbers = sorted({n if n > 0 else length + 1 + n for n in rule.by_month_day} & set(numbers))
+    elif rule.by_day:
+        wanted, first = {weekday for _, weekday in rule.by_day}, date(year, month, 1).weekday()
+        numbers = [number for number in numbers if (first + number - 1) % 7 in wanted]
     days = [date(year, month, number) for number in numbers]
     if rule.by_day or rule.by_year_day or rule.by_week_no:
         return [day for day in days if _day_matches(rule, day)]

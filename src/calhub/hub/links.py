@@ -214,13 +214,12 @@ def link_row(
     hub_rev: int,
     now: str,
 ) -> dict[str, Any]:
-    remote_text, hub_text = dumps(base_remote), dumps(base_hub)
     return {
         "replica_id": replica_id,
         "event_id": event_id,
         "remote_id": remote_id,
-        "base_remote": remote_text,
-        "base_hub": None if hub_text == remote_text else hub_text,
+        "base_remote": dumps(base_remote),
+        "base_hub": None if base_hub == base_remote else dumps(base_hub),
         "version": version,
         "hub_rev": hub_rev,
         "synced": now,
