@@ -38,7 +38,7 @@ delay = 0
 [storage]
 filesystem_folder = {root}
 [reporting]
-max_freebusy_occurrence = 1000000
+max_expand_occurrence = 1000000
 [logging]
 level = warning
 """
@@ -86,7 +86,8 @@ def serve(root: Path, size: int) -> Iterator[Server]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         host = f"127.0.0.1:{probe.getsockname()[1]}"
-    process = subprocess.Popen([sys.executable, "-m", "radicale", "--config", root / "config", "--server-hosts", host])
+    command = [sys.executable, "-m", "radicale", "--config", str(root / "config"), "--server-hosts", host]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         _wait(f"http://{host}/", process)
         url = f"http://{host}/"
