@@ -52,7 +52,7 @@ TARGETS = (
     Target("100 remote changes, Radicale", "floor", plus=0.5, sizes=_LARGE),
     Target("100 remote changes, instant server", "floor", plus=0.5, sizes=_LARGE),
     Target("200 local changes, Radicale", "vdirsyncer", sizes=(10_000,)),
-    Target("import and index", plus=5_000),
+    Target("import and index", plus=5_000, sizes=_LARGE),
     Target("agenda of a week, cold command", plus=0.35, sizes=(100_000,)),
     Target("agenda of a month, cold command", plus=0.6, sizes=(100_000,)),
     Target("agenda of a week, p50", "floor", factor=2),
@@ -62,6 +62,7 @@ TARGETS = (
     Target("search, phrase, p99", plus=0.010),
     Target("search, common word, p99", plus=0.010),
     Target("durable edits one by one, disk", plus=1_000),
+    Target("durable edits one by one, disk", "floor", factor=0.5),
     Target("durable edits one by one, memory disk", plus=1_000),
 )
 
