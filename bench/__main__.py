@@ -55,11 +55,14 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--sizes", type=_sizes, default="1000,10000", help="numbers of events (%(default)s)")
     parser.add_argument("--only", type=_parts, default="", help=f"some parts only, of {', '.join(PARTS)}")
     parser.add_argument("--repeats", type=int, default=3, help="how often each is measured (%(default)s)")
-    parser.add_argument("--output", type=Path, default=RESULTS, help="the JSON lines (%(default)s)")
+    parser.add_argument("--output", type=Path, help=f"the JSON lines ({RESULTS}, with --only a file of its own)")
     parser.add_argument(
         "--report", action="store_true", help=f"measure nothing; write {report.PAGE} from the JSON lines"
     )
-    return parser.parse_args()
+    options = parser.parse_args()
+    part = "".join(f"-{each}" for each in sorted(options.only))
+    options.output = options.output or RESULTS.with_stem(RESULTS.stem + part)
+    return options
 
 
 def _sizes(text: str) -> list[int]:

@@ -52,11 +52,7 @@ def timed(work: Callable[..., object], *arguments: object) -> float:
 
 
 class CommandFailed(RuntimeError):
-    """A measured command failed; a time of a failure would be a lie."""
-
-
-class TooSlow(CommandFailed):
-    """A measured command took longer than `PATIENCE`."""
+    """A measured command failed, or took longer than `PATIENCE`; a time of a failure would be a lie."""
 
 
 Command = Sequence[str | Path]
@@ -69,11 +65,10 @@ def run(command: Command, env: Mapping[str, str] | None = None, given: str = "")
             command, input=given, capture_output=True, text=True, env=env, timeout=PATIENCE, check=False
         )
     except subprocess.TimeoutExpired:
-        raise TooSlow(f"{command[0]} took more than {PATIENCE / 60:.0f} minutes") from None
+        raise CommandFailed(f"took more than {PATIENCE / 60:.0f} minutes") from None
     if done.returncode not in (0, 4):
-        raise CommandFailed(
-            f"{command[0]} {command[1:]}: exit {done.returncode}\n{done.stderr[-2000:]}{done.stdout[-500:]}"
-        )
+        said = (done.stderr or done.stdout).strip().splitlines()
+        raise CommandFailed(f"exit {done.returncode}: {' '.join(said[-5:])}")
     return done.stdout
 
 

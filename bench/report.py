@@ -17,7 +17,7 @@ from bench.targets import verdicts
 PAGE = Path("docs/benchmarks-results.md")
 PLOT = Path("docs/benchmarks.svg")
 PEERS = ("vdirsyncer", "khal")
-_COLUMNS = ("what", "calhub", "peer", "calhub / peer", "floor", "calhub / floor", "target", "")
+COLUMNS = ("what", "calhub", "peer", "calhub / peer", "floor", "calhub / floor", "target", "")
 _GROWTH = ("what", "over the number of", "exponent", "target", "")
 _INTRO = """# Benchmark results
 
@@ -40,7 +40,7 @@ class Section:
 def sections(results: Results) -> Iterator[Section]:
     """One for each size, and one about growth."""
     for size, groups in groupby(results.groups(), key=lambda group: group[1]):
-        yield Section(f"{size:,} events", _COLUMNS, [_cells(case, size, rows) for case, _, rows in groups])
+        yield Section(f"{size:,} events", COLUMNS, [_cells(case, size, rows) for case, _, rows in groups])
     if found := curves(results):
         yield Section("Growth", _GROWTH, [_growth_cells(curve) for curve in found])
 

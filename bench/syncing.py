@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from bench.measure import Run, TooSlow, timed
+from bench.measure import CommandFailed, Run, timed
 from bench.server import Server, instant, radicale
 from bench.tools import Calhub, Vdirsyncer
 
@@ -20,12 +20,17 @@ CURVE = (1, 10, 100, 1000)
 CURVE_SIZE = 10_000
 _FIRST_PUSHED = 500
 _PUSH_LIMIT = 10_000
+_SERVERS: tuple[tuple[Callable[[Path, int], AbstractContextManager[Server]], Sequence[str]], ...] = (
+    (instant, ("pull", "memory", "unchanged", "changes")),
+    (radicale, ("pull", "unchanged", "changes", "push")),
+)
 
 
 def measure(run: Run, size: int, folder: str | None) -> None:
     """All cases at one size, on Radicale and on the server that has its answers ready."""
-    servers: tuple[Callable[[Path, int], AbstractContextManager[Server]], ...] = (instant, radicale)
-    for serve in servers:
+    for serve, parts in _SERVERS:
+        if not run.wants(*parts):
+            continue
         with TemporaryDirectory(prefix="calhub-bench-", dir=folder) as root, serve(Path(root), size) as server:
             _Syncing(run, server, Path(root)).measure()
 
@@ -121,11 +126,13 @@ class _Syncing:
     def _time(self, case: str, who: str, *, recorded: bool = True) -> None:
         """One pass of a client, or the bare client's REPORT since its last one."""
         if who != FLOOR and who not in self._clients:
-            return  # it was too slow before
+            return  # it failed before
         try:
             seconds = timed(self._report if who == FLOOR else self._clients[who].sync)
-        except TooSlow as error:
-            self._run.results.leave_out(f"{self._server.name}, {self._server.size:,} events: {error}")
+        except CommandFailed as error:
+            if who == "calhub":
+                raise
+            self._run.results.leave_out(f"{who} on {self._server.name}, {self._server.size:,} events: {error}")
             del self._clients[who]
             return
         if recorded:
