@@ -232,8 +232,8 @@ def _range(random: Random, length: timedelta) -> _Range:
 
 
 def _holding(occurrences: int, size: int) -> timedelta:
-    """How long a stretch holds about so many occurrences: a week at most."""
-    return min(_WEEK, _WEEK * (occurrences / (size * _PER_WEEK)))
+    """How long a stretch holds about so many occurrences."""
+    return _WEEK * (occurrences / (size * _PER_WEEK))
 
 
 def _alternately(asked: Sequence[Callable[..., object]], queries: Sequence[tuple[object, ...]]) -> list[list[float]]:

@@ -17,8 +17,8 @@ from bench.targets import verdicts
 PAGE = Path("docs/benchmarks-results.md")
 PLOT = Path("docs/benchmarks.svg")
 PEERS = ("vdirsyncer", "khal")
-COLUMNS = ("what", "calhub", "peer", "calhub / peer", "floor", "calhub / floor", "target", "")
-_GROWTH = ("what", "over the number of", "exponent", "target", "")
+COLUMNS = ("what", "calhub", "peer", "calhub / peer", "floor", "calhub / floor", "targets")
+_GROWTH = ("what", "over the number of", "exponent", "target")
 _INTRO = """# Benchmark results
 
 *Written by `make bench-docs` from one run of `make bench`; what is measured is in [Benchmarks](benchmarks.md).*
@@ -87,20 +87,18 @@ def _cells(case: str, size: int, rows: Mapping[str, Row]) -> list[str]:
         _ratio(rows, peer),
         rows["floor"].shown() if "floor" in rows else "",
         _ratio(rows, "floor"),
-        "; ".join(verdict.target for verdict in told),
-        "; ".join(_met(verdict.met) for verdict in told),
+        "; ".join(_verdict(verdict.target, verdict.met) for verdict in told),
     ]
 
 
 def _growth_cells(curve: Curve) -> list[str]:
-    target = "" if curve.at_most is None else f"at most {curve.at_most:g}"
-    return [curve.name, curve.axis, f"{curve.exponent:.2f}", target, "" if curve.met is None else _met(curve.met)]
+    return [curve.name, curve.axis, f"{curve.exponent:.2f}", _verdict(f"at most {curve.at_most:g}", curve.met)]
 
 
 def _ratio(rows: Mapping[str, Row], who: str) -> str:
     found = ratio(rows, who)
-    return "" if found is None else f"{found:.2f}"
+    return "" if found is None else f"{found:.2f}" if found < 10 else f"{found:,.0f}"
 
 
-def _met(met: bool) -> str:
-    return "met" if met else "UNMET"
+def _verdict(target: str, met: bool) -> str:
+    return f"{target}: {'met' if met else 'UNMET'}"
