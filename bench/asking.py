@@ -13,13 +13,13 @@ from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
 
+from bench.corpus import MIDDLE, samples
 from bench.measure import Run, timed
 from bench.server import instant
 from bench.tools import PEERS, Calhub, Khal
 from calhub.hub import accounts, events
 from calhub.hub.agenda import agenda, reader, search
 from calhub.hub.database import Hub
-from calhub.testing.corpus import AROUND, samples
 
 PARTS = ("import", "agenda", "search", "edits")
 SAMPLES = 500
@@ -95,7 +95,7 @@ class _Asking:
     def _index_khal(self) -> float:
         assert self._khal is not None
         self._khal.forget()
-        seconds = timed(self._khal, "list", str(AROUND), "1d")
+        seconds = timed(self._khal, "list", str(MIDDLE), "1d")
         assert self._khal.count() == self._size
         return seconds
 
@@ -105,10 +105,10 @@ class _Asking:
         for name, days in (("week", 7), ("month", 31)):
             commands: dict[str, Callable[[], object]] = {
                 "floor": partial(_cold_select, self._calhub.home, timedelta(days=days)),
-                "calhub": partial(self._calhub, "agenda", str(AROUND), str(AROUND + timedelta(days=days))),
+                "calhub": partial(self._calhub, "agenda", str(MIDDLE), str(MIDDLE + timedelta(days=days))),
             }
             if self._khal is not None:
-                commands["khal"] = partial(self._khal, "list", str(AROUND), f"{days}d")
+                commands["khal"] = partial(self._khal, "list", str(MIDDLE), f"{days}d")
             self._cold(f"agenda of a {name}, cold command", commands)
 
     def _cold_search(self) -> None:
@@ -129,6 +129,9 @@ class _Asking:
         results, size = self._run.results, self._size
         with reader(self._calhub.home) as db:
             if self._run.wants("agenda"):
+                assert all(
+                    len(agenda(db, *one)) == _select(db, *one) for one in (_range(random, _WEEK) for _ in range(10))
+                )
                 weeks = [_range(random, _WEEK) for _ in range(SAMPLES)]
                 calhub, floor = _alternately([partial(agenda, db), partial(_select, db)], weeks)
                 results.spread("agenda of a week", size, "calhub", calhub)
@@ -222,7 +225,7 @@ def _one_file(path: Path, size: int) -> Path:
 
 
 _Range = tuple[int, int]
-_START = datetime(AROUND.year, AROUND.month, AROUND.day, tzinfo=UTC)
+_START = datetime(MIDDLE.year, MIDDLE.month, MIDDLE.day, tzinfo=UTC)
 
 
 def _range(random: Random, length: timedelta) -> _Range:

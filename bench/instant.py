@@ -11,7 +11,7 @@ import sys
 import time
 from xml.sax.saxutils import escape
 
-from calhub.testing.corpus import samples
+from bench.corpus import samples
 from calhub.testing.davserver import CALENDAR, DavServer, Reply, Request
 
 FIRST = 0

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import httpx
 
-from calhub.testing.corpus import samples
+from bench.corpus import samples
 from calhub.testing.davserver import CALENDAR as INSTANT_CALENDAR
 from calhub.testing.davserver import HOME
 from calhub.testing.servers import CalDAVServer

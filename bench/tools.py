@@ -12,11 +12,11 @@ from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 
+from bench.corpus import samples
 from bench.measure import peak_megabytes, run
 from bench.server import NAME, PATH, Server, titled
 from calhub.hub import accounts, events
 from calhub.hub.database import Hub
-from calhub.testing.corpus import samples
 
 PEERS = Path(".bench/bin").absolute()
 _UID = re.compile(rb"^UID:(.+?)\r?$", re.MULTILINE)
