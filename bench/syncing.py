@@ -68,9 +68,10 @@ class _Syncing:
             if number and not recorded:
                 break
             for who in turn:
-                if who in self._clients:
+                if who == FLOOR:
+                    self._token = ""
+                elif who in self._clients:
                     self._clients[who].connect(self._server)
-                self._token = ""
                 self._time("first pull", who, recorded=recorded)
                 if who in self._clients:
                     self._agree(who, self._server.size)
@@ -82,6 +83,7 @@ class _Syncing:
             self._agree(who, self._server.size)
 
     def _unchanged(self) -> None:
+        assert self._token  # else the floor would be a full answer
         for turn in self._turns():
             for who in turn:
                 self._time("nothing changed", who)
