@@ -217,8 +217,8 @@ def journal_writes(conn: Connection, of: Pass, ids: Sequence[int]) -> list[tuple
 
 
 def _identity(conn: Connection, of: Pass, stored: StoredEvent) -> str:
-    failed = journal.failed_create(conn, of.replica.id, stored.id)
-    return failed.remote_id if failed is not None else of.provider.reserve(of.replica.remote_id, stored.uid)
+    failed = journal.failed_identity(conn, of.replica.id, stored.id)
+    return failed or of.provider.reserve(of.replica.remote_id, stored.uid)
 
 
 def _call(of: Pass, planned: list[tuple[Work, Intent]]) -> Iterator[tuple[Work, Intent, Outcome | ProviderError]]:
