@@ -1,8 +1,8 @@
 """Recovery: an intent whose outcome is unknown is settled by looking at the item, never by repeating the call blindly.
 
 Whatever the remote shows becomes an observation; the pull step then merges it like any other (`calhub.sync.identity`
-knows what we created). So an update that was applied is found equal and agreed on, one that was not is planned again, and
-an edit somebody made in between is kept.
+knows what we created). So an update that was applied is found equal and agreed on, one that was not is planned again,
+and an edit somebody made in between is kept.
 """
 
 from __future__ import annotations
