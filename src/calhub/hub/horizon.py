@@ -136,7 +136,7 @@ def _rows(event_id: int, calendar_id: int, content: Content, stretch: tuple[int,
     # By recurrence id: a second instance of one id would break the index, and with it the whole batch.
     found: dict[str | None, tuple[Any, ...]] = {}
     for recurrence_id, start, end, start_ts, end_ts, patch in expand(content, *stretch):
-        last_ts = max(end_ts, start_ts)
+        last_ts = end_ts if end_ts > start_ts else start_ts
         length = last_ts - start_ts
         span = 0 if length <= DAY else 1 if length <= 32 * DAY else 2
         differing = _differing(content, patch) if patch else _SAME
