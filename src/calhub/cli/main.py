@@ -138,4 +138,5 @@ def _complain(error: BaseException, here: Session, as_json: bool) -> int:
 def main() -> None:
     """The entry point of the installed command."""
     gc.set_threshold(100_000, 20)  # a command makes millions of objects and hardly a cycle
+    sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]  # httpx's own command would load rich
     sys.exit(run(sys.argv[1:]))
