@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from functools import cached_property
 from typing import Final
 
 from calhub.providers.base import Item, Known, Page, Trait
@@ -44,7 +45,6 @@ class Listing:
         self._url = url
         self._known = known
         self._names = _Names(known)
-        self._first = next(iter(known.ids()), None) is None
         self.bodies_in_sync = bodies_in_sync  # learned on the way, worth keeping for the next run
 
     def pages(self, cursor: str | None) -> Iterator[Page]:
@@ -56,18 +56,20 @@ class Listing:
                 return
             except SyncUnusable:
                 pass
-        state = self._dav.properties(self._url, "d:resourcetype", REPORTS, CTAG)
-        tag = state.text(wire.tag(CTAG))
-        if tag is not None and tag == saved.get("ctag"):
-            yield Page(cursor=cursor)
-            return
+        first = next(self._known.ids(), None) is None
+        # A ctag may cost the server as much as a listing, so it is not asked for where it may not be needed.
+        state = self._dav.properties(self._url, "d:resourcetype", REPORTS, *([] if first else [CTAG]))
         syncs = state.has(wire.tag(REPORTS), wire.tag("d:sync-collection"))
-        if syncs and self._first:
+        if syncs and first:
             try:
                 yield from self._by_token("")
                 return
             except SyncUnusable:
                 syncs = False
+        tag = (self._dav.properties(self._url, CTAG) if first else state).text(wire.tag(CTAG))
+        if tag is not None and tag == saved.get("ctag"):
+            yield Page(cursor=cursor)
+            return
         # The token is read before the listing: what changes in between is then reported twice, not never.
         token = self._dav.properties(self._url, TOKEN).text(wire.tag(TOKEN)) if syncs else None
         yield from self._in_full(encode_cursor(token, tag))
@@ -201,7 +203,7 @@ class Listing:
                 removed.append(remote_id)
         return Page(items=items, total=total)
 
-    @property
+    @cached_property
     def _own_path(self) -> str:
         return plain(path_of(self._url, self._url))
 
