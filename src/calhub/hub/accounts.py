@@ -5,7 +5,6 @@ Things are named by id or, where unique, by exact name; otherwise `Ambiguous` li
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
@@ -15,6 +14,7 @@ from sqlalchemy.exc import IntegrityError
 
 from calhub.hub import schema
 from calhub.hub.errors import Ambiguous, InvalidValue, NotFound
+from calhub.hub.jsontext import dumps, loads
 
 Settings = dict[str, Any]
 Thing = TypeVar("Thing")
@@ -296,12 +296,12 @@ _DROP_TOMBSTONE: Final = "DELETE FROM event WHERE id = ? AND NOT EXISTS (SELECT 
 
 
 def _account(row: Row[Any]) -> Account:
-    return Account(row.id, row.name, row.provider, json.loads(row.settings), row.state, row.error)
+    return Account(row.id, row.name, row.provider, loads(row.settings), row.state, row.error)
 
 
 def _replica(row: Row[Any]) -> Replica:
     values = dict(row._mapping)
-    values["settings"] = json.loads(row.settings)
+    values["settings"] = loads(row.settings)
     return Replica(**values)
 
 
@@ -346,4 +346,4 @@ def _check_name(kind: str, name: str, taken: bool) -> None:
 
 
 def _json(value: Mapping[str, Any]) -> str:
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return dumps(value)

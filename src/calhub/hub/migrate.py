@@ -15,17 +15,18 @@ from pathlib import Path
 from typing import Final
 
 from calhub.hub.errors import Busy, CorruptDatabase, HubError, NewerDatabase
-from calhub.hub.locks import hub_lock, migration_lock
+from calhub.hub.locks import has_synced, hub_lock, migration_lock
 
 #: The newest version under ``migrations/versions``; a test compares the two.
 HEAD: Final = "0001"
 
 BUSY_SECONDS: Final = 30.0
 
-CORRUPT_HINT: Final = (
-    "Put back the newest file of the backups folder with `calhub db restore FILE`; without one, move the file away, "
-    "add the accounts again and let `calhub sync` read everything from the remotes."
-)
+#: How SQLite words damage. The schema is checked on opening, so a table or column that is missing later was there.
+_DAMAGE: Final = (
+    "not a database", "malformed", "disk image", "unsupported file format", "no such table", "no such column",
+    "could not decode", "vtable constructor failed",
+)  # fmt: skip
 
 
 def database_path(source: Path) -> Path:
@@ -55,9 +56,15 @@ def ensure_current(path: Path, now: datetime | None = None) -> None:
 def version(path: Path) -> str | None:
     """The schema version of the database; None where there is no file or an empty one.
 
-    Raises `NewerDatabase` for versions this code does not know, `CorruptDatabase` for files that are no hub.
+    Raises `NewerDatabase` for versions this code does not know, `CorruptDatabase` for files that are no hub, and for an
+    empty one where there has been a hub.
     """
-    if not path.exists() or path.stat().st_size == 0:
+    if not path.exists():
+        return None
+    if path.stat().st_size == 0:
+        # Taking it for a new hub would hide that all accounts are gone; an interrupted first start is fine.
+        if has_synced(path.parent):
+            raise CorruptDatabase(f"{path} is empty.")
         return None
     with as_hub_errors(path), closing(open_plain(path)) as db:
         tables = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
@@ -67,7 +74,7 @@ def version(path: Path) -> str | None:
             raise CorruptDatabase(f"{path} is an SQLite file, but not a calhub database.", "Choose another home.")
         row = db.execute("SELECT version_num FROM alembic_version").fetchone()
     if row is None:
-        raise CorruptDatabase(f"{path} does not say its schema version.", CORRUPT_HINT)
+        raise CorruptDatabase(f"{path} does not say its schema version.")
     found = str(row[0])
     if not found.isdecimal() or int(found) > int(HEAD):
         raise NewerDatabase(
@@ -129,12 +136,14 @@ def as_hub_errors(path: Path) -> Iterator[None]:
 def hub_error(error: BaseException, path: Path) -> HubError:
     """The `HubError` that says what an error of SQLite or the file system means for the user."""
     text = str(error).lower()
-    if "not a database" in text or "malformed" in text or "disk image" in text:
-        return CorruptDatabase(f"{path} is damaged or not a database.", CORRUPT_HINT)
+    if any(sign in text for sign in _DAMAGE):
+        return CorruptDatabase(f"{path} is damaged or not a database.")
     if "is locked" in text:
         return Busy("Another process is writing to the hub.", "Try again in a moment.")
     if "disk is full" in text or "no space" in text:
         return HubError(f"The disk that holds {path.parent} is full.", "Free some space; nothing was changed.")
+    if "disk i/o error" in text:
+        return HubError(f"The disk that holds {path.parent} reports an error.", "Check the disk, then: calhub db check")
     if "readonly" in text or "read-only" in text or "permission denied" in text:
         return HubError(f"{path.parent} cannot be written to.", "Check its permissions, or choose another --home.")
     if "unable to open" in text or isinstance(error, OSError):
@@ -157,7 +166,7 @@ def _migrate_existing(path: Path, found: str, now: datetime) -> None:
         with closing(open_plain(path)) as db:
             problems = problems_of(db)
         if problems:
-            raise CorruptDatabase(f"After the migration the database was not sound: {problems[0]}", CORRUPT_HINT)
+            raise CorruptDatabase(f"After the migration the database was not sound: {problems[0]}")
     except BaseException:
         put_back(backup, path)
         raise

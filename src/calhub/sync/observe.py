@@ -56,6 +56,8 @@ def _store(of: Pass, page: Page, fresh: list[Item], known: links.KnownVersions, 
     with of.hub.transaction() as conn:
         links.observe_items(conn, of.replica.id, fresh, now=now)
         links.observe_gone(conn, of.replica.id, [*page.removed, *absent], now=now)
+        if of.full and page.complete:
+            links.pend_unlinked(conn, of.replica.id)  # links may have been lost; the listing itself shows no news then
         if page.cursor is not None:
             accounts.update_replica(conn, of.replica.id, cursor=page.cursor)
     return [item.remote_id for item in fresh]
