@@ -116,10 +116,10 @@ class Hub:
         now = self.clock()
         if self._checked is not None and now - self._checked < _SOUND_FOR:
             return
-        with self.read() as conn:
+        with as_hub_errors(self.path), self.read() as conn:
             found = conn.exec_driver_sql("PRAGMA integrity_check(1)").scalar_one()
         if found != "ok":
-            raise CorruptDatabase(f"{self.path} is damaged: {found}.")
+            raise CorruptDatabase(f"{self.path} is damaged: {found.splitlines()[-1]}.")
         self._checked = now
 
     def close(self) -> None:

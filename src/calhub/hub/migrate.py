@@ -92,7 +92,8 @@ def open_plain(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
 
 def problems_of(db: sqlite3.Connection) -> list[str]:
     """What SQLite itself finds wrong: damaged pages and indexes, rows that point nowhere."""
-    found = [str(row[0]) for row in db.execute("PRAGMA integrity_check") if row[0] != "ok"]
+    # Some of SQLite's sentences come under a heading.
+    found = [row[0].splitlines()[-1] for row in db.execute("PRAGMA integrity_check") if row[0] != "ok"]
     for table, rowid, parent, _ in db.execute("PRAGMA foreign_key_check"):
         found.append(f"Row {rowid} of {table} points to a row of {parent} that does not exist.")
     return found
@@ -129,14 +130,14 @@ def as_hub_errors(path: Path) -> Iterator[None]:
     """Turn what SQLite and the file system say about ``path`` into `HubError` with a way out."""
     try:
         yield
-    except (sqlite3.Error, OSError) as error:
+    except (sqlite3.Error, OSError, UnicodeDecodeError) as error:  # SQLite's message may quote damaged text
         raise hub_error(error, path) from error
 
 
 def hub_error(error: BaseException, path: Path) -> HubError:
     """The `HubError` that says what an error of SQLite or the file system means for the user."""
     text = str(error).lower()
-    if any(sign in text for sign in _DAMAGE):
+    if isinstance(error, UnicodeDecodeError) or any(sign in text for sign in _DAMAGE):
         return CorruptDatabase(f"{path} is damaged or not a database.")
     if "is locked" in text:
         return Busy("Another process is writing to the hub.", "Try again in a moment.")
