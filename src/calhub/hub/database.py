@@ -96,6 +96,7 @@ class Hub:
             except IntegrityError:
                 raise
             except DBAPIError as error:
+                self._drop_writer()
                 raise hub_error(error.orig or error, self.path) from error
             self._hook()
 
@@ -138,6 +139,13 @@ class Hub:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _drop_writer(self) -> None:
+        """After a failure of SQLite nobody knows what state the connection is in; the next write has a new one."""
+        if self._writer is not None:
+            self._writer.invalidate()
+            self._writer.close()
+            self._writer = None
 
     def _hook(self) -> None:
         if self.on_commit is not None:

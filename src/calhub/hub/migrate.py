@@ -7,9 +7,10 @@ since every cold command comes through here.
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -141,15 +142,23 @@ def hub_error(error: BaseException, path: Path) -> HubError:
         return CorruptDatabase(f"{path} is damaged or not a database.")
     if "is locked" in text:
         return Busy("Another process is writing to the hub.", "Try again in a moment.")
-    if "disk is full" in text or "no space" in text:
+    failing = "disk i/o error" in text
+    if "disk is full" in text or "no space" in text or (failing and _is_full(path)):
         return HubError(f"The disk that holds {path.parent} is full.", "Free some space; nothing was changed.")
-    if "disk i/o error" in text:
+    if failing:
         return HubError(f"The disk that holds {path.parent} reports an error.", "Check the disk, then: calhub db check")
     if "readonly" in text or "read-only" in text or "permission denied" in text:
         return HubError(f"{path.parent} cannot be written to.", "Check its permissions, or choose another --home.")
     if "unable to open" in text or isinstance(error, OSError):
         return HubError(f"{path} cannot be opened.", "Check that its folder exists and belongs to you.")
     return HubError(f"The database refused: {error}.", "Run `calhub db check`.")
+
+
+def _is_full(path: Path) -> bool:
+    """SQLite cannot always tell: its shared memory file, which a full disk does not take, is an I/O error to it."""
+    with suppress(OSError):
+        return shutil.disk_usage(path.parent).free < 1024**2
+    return False
 
 
 def _create_file(path: Path) -> None:
