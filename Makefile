@@ -5,12 +5,13 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DELETE_ON_ERROR:
-.PHONY: help test check demo bench docs clean
+.PHONY: help test check demo bench kill docs clean
 
 help:
 	@echo "make demo    see calhub work: two real CalDAV servers and a folder, in a temporary home"
 	@echo "make test    every check: linter, formatter, strict type checker, tests"
 	@echo "make bench   speed, side by side with vdirsyncer and khal (SIZES=1000,10000 to choose)"
+	@echo "make kill    kill 50 syncs at chosen moments, run each again and compare (KILLS=10 SEED=2 to choose)"
 	@echo "make docs    write the generated pages of docs/ anew"
 	@echo "make clean   remove what the commands above made"
 
@@ -42,6 +43,11 @@ SIZES ?= 1000,10000
 
 bench: $(READY) .bench/.ready
 	$(BIN)/python -m bench --sizes $(SIZES)
+
+KILLS ?= 50
+SEED ?= 1
+kill: $(READY)
+	$(BIN)/python -m tests.process.killing --kills $(KILLS) --seed $(SEED)
 
 docs: $(READY)
 	$(BIN)/python scripts/cli_reference.py

@@ -226,7 +226,7 @@ class Rig:
             assert len(made) == CREATES
         assert check(self._home) == []
         assert self._look()["intents"] == 0
-        with Hub.open(self._home) as hub, hub.read() as conn:
+        with Hub.open(self._home) as opened, opened.read() as conn:
             assert inbox.conflicts(conn) == []
             waiting = runs.status(conn)
         assert {name: waiting[name] for name in waiting if isinstance(waiting[name], int) and waiting[name]} == {}
