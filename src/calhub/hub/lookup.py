@@ -63,7 +63,7 @@ _NAMED: Final = (
 
 
 def strangers(conn: Connection, calendar_id: int, replica_id: int, items: Sequence[Item]) -> list[Item]:
-    """The events among the items that meet nothing: no event or other item of their UID, no link or write of their name."""
+    """The events among the items that meet nothing: no event or item of their UID, no link or write of their name."""
     counted = Counter(item.uid for item in items)
     uids = dumps([uid for uid in counted if uid])
     taken = set(conn.exec_driver_sql(_MET, {"calendar": calendar_id, "replica": replica_id, "uids": uids}).scalars())

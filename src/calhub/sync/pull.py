@@ -42,6 +42,8 @@ def pull(of: Pass, remote_ids: Sequence[str]) -> bool:
     of.discarded |= discarded
     steps = list(_steps(of, remote_ids, discarded))
     fresh = [step for step in steps if (step.op, step.uid) not in released]
+    if of.restored is not None:  # a person put an old hub back: that the remotes have moved on is no accident
+        fresh = [step for step in fresh if step.op != "update"]
     with of.hub.read() as conn:
         linked = links.link_count(conn, of.replica.id)
     reason = guard.check(fresh, side="hub", linked=linked, limits=of.limits, first_pass=of.first_pass)
