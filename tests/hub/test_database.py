@@ -205,7 +205,7 @@ def test_damage_is_found_before_it_is_trusted(home: Path) -> None:
         hub.ensure_sound()
         with closing(migrate.open_plain(hub.path)) as db:
             db.execute("PRAGMA writable_schema = ON")
-            db.execute("UPDATE sqlite_master SET rootpage = 2 WHERE name = 'event_title'")
+            db.execute("UPDATE sqlite_master SET rootpage = 2 WHERE name = 'event_rev'")
             db.execute("PRAGMA schema_version = 99")  # open connections read the schema again
         hub.ensure_sound()
         now += timedelta(hours=2)
