@@ -12,7 +12,8 @@ from enum import Enum
 from typing import Any, Final, Literal, TypeAlias
 
 from calhub.calendar.event import KEYED_FIELDS, RECURRENCE_UNIT, TIME_UNIT, Content
-from calhub.calendar.recurrence import Series, follow, frame_of
+from calhub.calendar.move import follow
+from calhub.calendar.recurrence import Series, frame_of
 
 Path: TypeAlias = tuple[str, ...]
 Patch: TypeAlias = dict[Path, tuple[Any, Any]]

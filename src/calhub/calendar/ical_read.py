@@ -274,6 +274,11 @@ def is_detached(content: Content) -> bool:
     return "RECURRENCE-ID" in content.get("extra", {})
 
 
+def is_cancellation(fields: Content) -> bool:
+    """Whether an override, as an instance or as a patch, says no more than an EXDATE would."""
+    return fields.get("status") == "cancelled" and not fields.get("following")
+
+
 def recurrence_extra(event: Vevent) -> str:
     """The RECURRENCE-ID line as ``extra`` has it."""
     return extra_line("RECURRENCE-ID", event.recurrence_line or "")
@@ -292,6 +297,17 @@ def first_instance(overrides: Sequence[Vevent], table: ZoneTable) -> Vevent:
     return max((each for each in reversed(overrides) if instance_key(each, table) == earliest), key=lambda e: e.rank)
 
 
+def read_override(lines: Sequence[str], event: Vevent, table: ZoneTable) -> Content:
+    """The fields of a VEVENT with RECURRENCE-ID, ``following`` included.
+
+    The other RANGE, that of RFC 2445, is gone from RFC 5545: such an override is for its one instance.
+    """
+    own = read_vevent(lines, event, table)
+    if event.one["RECURRENCE-ID"][0].get("RANGE", "").strip().upper() == "THISANDFUTURE":
+        own["following"] = True
+    return own
+
+
 def _read_overrides(lines: Sequence[str], overrides: list[Vevent], content: Content, table: ZoneTable) -> None:
     frame = Frame(content, table.used)
     detached = is_detached(content)
@@ -305,12 +321,10 @@ def _read_overrides(lines: Sequence[str], overrides: list[Vevent], content: Cont
     cancelled = set()
     against = content | {"zones": table.used}
     for rid, event in latest.items():
-        own = read_vevent(lines, event, table)
-        if cancels and own.get("status") == "cancelled":
+        own = read_override(lines, event, table)
+        if cancels and is_cancellation(own):
             cancelled.add(rid)
             continue
-        if "RANGE" in event.one["RECURRENCE-ID"][0]:  # kept, though the model has no such thing
-            own.setdefault("extra", {})["RECURRENCE-ID"] = [recurrence_extra(event)]
         patches[rid] = instance_patch(against, rid, own)
     if patches:
         content["overrides"] = dict(sorted(patches.items()))

@@ -4,12 +4,13 @@ Rules are evaluated on naive wall times (`calhub.calendar.rule`); the zone is at
 wall time in a gap takes the offset before it, one that happens twice is the first. Durations of timed events are exact
 (added in UTC), those of all-day events are whole days. Sub-daily rules count in UTC. Timestamps of floating and
 all-day times are computed as if UTC. DTSTART is the first instance even where the rule does not match it (and counts
-for COUNT); ``RANGE=THISANDFUTURE`` is not modelled.
+for COUNT).
 """
 
 from __future__ import annotations
 
 import heapq
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
@@ -165,6 +166,35 @@ def _overlaps(start: int, end: int, range_start: int, range_end: int) -> bool:
     return start < range_end and (end > range_start or start == end == range_start)
 
 
+class Reach(NamedTuple):
+    """What an override with ``following`` does to an instance after its own."""
+
+    patch: Content
+    frame: Frame
+    end_frame: Frame
+    length: int | None  # in seconds; None: as long as it was
+    seconds: int  # how far its own instance is moved
+    clock: Frame  # by which later ones are moved ...
+    shift: timedelta | None  # ... so far; None: by ``seconds``, exactly
+
+    def place(self, slot: int, end: int, frame: Frame) -> tuple[int, int] | None:
+        """Start and end, for the series' own and its frame; None where it is cancelled or beyond all years."""
+        if self.patch.get("status") == "cancelled":
+            return None
+        start = slot + self.seconds
+        if self.shift is not None:
+            try:
+                start = self.clock.ts(_day_or_time(frame.wall(slot), self.clock) + self.shift)
+            except (OverflowError, ValueError):
+                return None
+        end = start + (end - slot if self.length is None else self.length)
+        return (start, end) if _FIRST_TS <= start <= end <= _LAST_TS else None
+
+
+def _day_or_time(wall: datetime, frame: Frame) -> datetime:
+    return datetime.combine(wall, time.min) if frame.all_day else wall
+
+
 class Series:
     """A recurring event, read once."""
 
@@ -189,6 +219,9 @@ class Series:
         self.overrides: dict[int, tuple[str, Content]] = {
             self.frame.read(rid): (rid, patch) for rid, patch in content.get("overrides", {}).items()
         }
+        #: Where overrides with ``following`` begin to hold, in order, and what each does.
+        self._begins = sorted(ts for ts, (_, patch) in self.overrides.items() if patch.get("following"))
+        self._reaches = [self._reach(ts) for ts in self._begins]
 
     def rule_starts(self, start_ts: int, end_ts: int) -> Iterator[tuple[datetime, int]]:
         """DTSTART and the rule's instances as (wall time, timestamp), in order; a superset of those in the range.
@@ -232,7 +265,10 @@ class Series:
         return ts in self.exdates or (bool(self.exdays) and self.frame.wall(ts).date() in self.exdays)
 
     def regular(self, start_ts: int, end_ts: int) -> Iterator[Occurrence]:
-        """The instances without override that overlap the range."""
+        """The instances without an override of their own that overlap the range, by start."""
+        if self._reaches:
+            yield from self._carried(start_ts, end_ts)
+            return
         spell, spell_end = self.frame.spell, self.end_frame.spell
         longest = max([self.duration, *(end - start for start, end in self.rdates.items() if end is not None)])
         for start, end in self.starts(start_ts - longest, end_ts):
@@ -240,6 +276,62 @@ class Series:
                 continue
             text = spell(start)
             yield Occurrence(text, text, spell_end(end), start, end, None)
+
+    def _carried(self, start_ts: int, end_ts: int) -> Iterator[Occurrence]:
+        """`regular`, where some instances are under an earlier override. These may come out of order, so they wait."""
+        shifts = [0, *(reach.seconds for reach in self._reaches)]
+        lengths = [self.duration, *(end - start for start, end in self.rdates.items() if end is not None)]
+        lengths += [reach.length for reach in self._reaches if reach.length is not None]
+        earliest, latest = min(shifts) - 2 * DAY, max(shifts) + 2 * DAY  # moved by the clock, so not just as far
+        waiting: list[tuple[int, int, Occurrence]] = []
+        for slot, slot_end in self.starts(start_ts - max(lengths) - latest, end_ts - earliest):
+            while waiting and waiting[0][0] < slot + earliest:
+                yield heapq.heappop(waiting)[2]
+            if slot in self.overrides or self.excluded(slot):
+                continue
+            reach = self.reach_at(slot)
+            times = (slot, slot_end) if reach is None else reach.place(slot, slot_end, self.frame)
+            if times is None or not _overlaps(*times, start_ts, end_ts):
+                continue
+            frame, end_frame = (self.frame, self.end_frame) if reach is None else (reach.frame, reach.end_frame)
+            spelled = self.frame.spell(slot), frame.spell(times[0]), end_frame.spell(times[1])
+            found = Occurrence(*spelled, *times, None if reach is None else reach.patch)
+            heapq.heappush(waiting, (found.start_ts, slot, found))
+        while waiting:
+            yield heapq.heappop(waiting)[2]
+
+    def reach_at(self, slot: int) -> Reach | None:
+        """The last override with ``following`` up to this slot."""
+        index = bisect_right(self._begins, slot)
+        return self._reaches[index - 1] if index else None
+
+    def patch_at(self, slot: int) -> Content:
+        """How the instance differs from the master: by its own override, or by an earlier one for all that follow."""
+        return self.overrides[slot][1] if slot in self.overrides else self.carried(slot)
+
+    def carried(self, slot: int) -> Content:
+        """What the instance would have from an override with ``following``, as a patch for it alone."""
+        reach = self.reach_at(slot)
+        if reach is None:
+            return {}
+        patch = {name: value for name, value in reach.patch.items() if name not in ("following", "start", "end")}
+        placed = reach.place(*times_of(self.times_at(slot)), self.frame)
+        if placed is not None and any(name in reach.patch for name in TIME_UNIT):
+            patch["start"] = _wall_text(reach.frame, placed[0])
+            patch["end"] = _wall_text(reach.end_frame, placed[1])
+        return patch
+
+    def _reach(self, ts: int) -> Reach:
+        patch = self.overrides[ts][1]
+        start, end, frame, end_frame = self._patched(ts, patch)
+        own = times_of(self.times_at(ts))
+        length = None if end - start == own[1] - own[0] else end - start
+        alike = (frame.all_day, frame.floating) == (self.frame.all_day, self.frame.floating)
+        if alike and (start == ts or (self.rule is not None and self.rule.sub_daily)):
+            return Reach(patch, frame, end_frame, length, start - ts, self.frame, None)
+        clock = self.frame if alike else frame
+        shift = clock.wall(start) - _day_or_time(self.frame.wall(ts), clock)
+        return Reach(patch, frame, end_frame, length, start - ts, clock, shift)
 
     def overridden(self, start_ts: int, end_ts: int) -> list[Occurrence]:
         """The instances with override that overlap the range now, by start."""
@@ -253,13 +345,15 @@ class Series:
         return sorted(found, key=lambda occurrence: (occurrence.start_ts, occurrence.recurrence_id))
 
     def _overridden(self, ts: int, rid: str, patch: Content) -> Occurrence:
+        start, end, frame, end_frame = self._patched(ts, patch)
+        return Occurrence(rid, frame.spell(start), end_frame.spell(end), start, end, patch)
+
+    def _patched(self, ts: int, patch: Content) -> tuple[int, int, Frame, Frame]:
         times = self.times_at(ts)
         if any(name in patch for name in TIME_UNIT):
             times = patched_times(times, patch, self.content.get("zones"))
-        start, end = times_of(times)
         frame = frame_of(times)
-        end_frame = frame_of(times, "end_time_zone") if "end_time_zone" in times else frame
-        return Occurrence(rid, frame.spell(start), end_frame.spell(end), start, end, patch)
+        return *times_of(times), frame, frame_of(times, "end_time_zone") if "end_time_zone" in times else frame
 
     def times_at(self, ts: int) -> Content:
         """The time fields (and ``zones``) of the unpatched instance with this original start."""
@@ -334,53 +428,6 @@ def until_at(frame: Frame, ts: int) -> date | datetime:
     return frame.wall(ts) if frame.floating else EPOCH + timedelta(seconds=ts)
 
 
-def follow(content: Content, times: Content) -> Content:
-    """The series with the time fields ``times``: everything that hangs on its start is moved by the same wall time.
-
-    That is the ids in ``rdates``, ``exdates`` and ``overrides``, UNTIL, and BY parts that said what the start was.
-    Instances that had been moved by themselves stay where they are. ``times`` may bring ``zones`` it needs.
-    """
-    private = content.get("zones", {}) | times.get("zones", {})
-    times = {name: times[name] for name in TIME_UNIT if name in times}
-    old, new = frame_of(content), frame_of(times | {"zones": private})
-    before, after = datetime.fromisoformat(content["start"]), datetime.fromisoformat(times["start"])
-
-    def moved(ts: int) -> int:
-        wall = old.wall(ts) + (after - before)
-        return new.ts(datetime.combine(wall, time.min) if new.all_day else wall)
-
-    def respell(text: str) -> str:
-        return "/".join(new.spell(moved(old.read(part))) for part in text.split("/"))
-
-    result = {name: value for name, value in content.items() if name not in TIME_UNIT} | times
-    for name in ("rdates", "exdates"):
-        if name in content:
-            result[name] = sorted(map(respell, content[name]))
-    if "overrides" in content:
-        patches = _anchored_overrides(content, times).items()
-        result["overrides"] = {respell(rid): patch for rid, patch in patches}
-    if "rrule" in content:
-        rule = rules.follow(rules.parse(content["rrule"]), before, after)
-        until = until_ts(rule, old)
-        result["rrule"] = str(rule if until is None else replace(rule, until=until_at(new, moved(until))))
-    return result
-
-
-def _anchored_overrides(content: Content, times: Content) -> dict[str, Content]:
-    """The overrides, with all their time fields spelled out where the master's zone or form will be another."""
-    overrides: dict[str, Content] = content["overrides"]
-    if all(content.get(name) == times.get(name) for name in ("all_day", "time_zone", "end_time_zone")):
-        return overrides
-    series, result = Series(content), dict(overrides)
-    for ts, (rid, patch) in series.overrides.items():
-        if any(name in patch for name in TIME_UNIT):
-            own = patched_times(series.times_at(ts), patch, content.get("zones"))
-            kept = {name: own.get(name) for name in TIME_UNIT if name in own or name in times}
-            rest = {name: value for name, value in patch.items() if name not in TIME_UNIT}
-            result[rid] = rest | {n: v for n, v in kept.items() if n in ("start", "end") or v != times.get(n)}
-    return result
-
-
 def canonical_recurrence_id(content: Content, spelling: str) -> str:
     """The recurrence id for any spelling of the instant, RFC 3339 or iCalendar; without offset in the master's zone.
 
@@ -413,6 +460,8 @@ def validate(content: Content) -> None:
                 canonical_recurrence_id(content, part)
     for rid, patch in content.get("overrides", {}).items():
         canonical_recurrence_id(content, rid)
+        if patch.get("following", True) is not True:
+            raise InvalidEvent("An override is for its one instance or, with following true, for all later ones too.")
         for name in ("start", "end"):
             if patch.get(name) is not None or (name == "start" and name in patch):
                 _wall_of(patch[name], name)
