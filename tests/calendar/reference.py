@@ -60,12 +60,8 @@ class Reference:
         """All instances up to ``last`` (aware), in UTC and in order: DTSTART first, then what the rule adds."""
         start = instant(self.start, self.zone)
         flow = self._steps(start, last) if self.freq in STEPS else self._days(last)
-        found = [start]
-        for at in flow:
-            if self.count is not None and len(found) == self.count:
-                break
-            if at > start and (self.until is None or at <= self._until()):
-                found.append(at)
+        later = sorted(at for at in flow if at > start and (self.until is None or at <= self._until()))
+        found = [start, *later][: self.count]
         return sorted(at for at in set(found) if at <= last)
 
     def _until(self) -> datetime:

@@ -1,4 +1,4 @@
-"""Instances of series against three other readings of RFC 5545: a plain one of our own, dateutil, recurring-ical-events.
+"""Instances against three other readings of RFC 5545: a plain one of our own, dateutil, recurring-ical-events.
 
 The plain one (`tests.calendar.reference`) is asked about everything. A library is asked about everything except where
 it deviates from the RFC; each such deviation is a test of its own here, which fails when the library changes.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from itertools import islice
 
 import pytest
@@ -11,6 +11,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from calhub.calendar import rule as rules
+from calhub.calendar.event import Content
 from calhub.calendar.move import follow
 from calhub.calendar.recurrence import expand
 
@@ -73,7 +74,7 @@ def numbers(low: int, high: int) -> st.SearchStrategy[str]:
 
 
 @st.composite
-def day_rules(draw: st.DrawFn) -> str:
+def day_rules(draw: st.DrawFn, *, once_a_day: bool = False) -> str:
     """Rules on which RFC and dateutil agree (it lacks BYSETPOS in weeks, mixed BYDAY, and a weekday for BYWEEKNO)."""
     freq = draw(st.sampled_from(["DAILY", "WEEKLY", "MONTHLY", "YEARLY"]))
     weekdays = st.sets(st.sampled_from(rules.WEEKDAYS), min_size=1, max_size=3).map(
@@ -89,6 +90,8 @@ def day_rules(draw: st.DrawFn) -> str:
         parts["BYSETPOS"] = numbers(-4, 4)
     if freq == "YEARLY":
         parts["BYYEARDAY"] = numbers(-366, 366)
+    if once_a_day:
+        parts = {part: values for part, values in parts.items() if part not in ("BYHOUR", "BYMINUTE", "BYSETPOS")}
     chosen = draw(st.sets(st.sampled_from(sorted(parts)), max_size=3))
     if freq == "YEARLY" and "BYDAY" not in chosen and draw(st.booleans()):
         chosen |= {"BYDAY", "BYWEEKNO"}
@@ -159,6 +162,65 @@ def test_window_is_a_slice_of_the_whole(text: str, offset: int, length: int, cou
 
     assert list(expand(content, start, end)) == [o for o in everything if o.start_ts < end and o.end_ts > start]
     assert everything == sorted(everything, key=lambda o: o.start_ts)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    day_rules(once_a_day=True), st.datetimes(datetime(1999, 1, 1), datetime(2030, 1, 1)), st.integers(0, 3000),
+    st.booleans(),
+)  # fmt: skip
+def test_days_are_those_of_the_walls(text: str, start: datetime, later: int, counted: bool) -> None:
+    """The short cut for rules with one match a day finds the same days."""
+    rule, start = rules.parse(text + ";COUNT=9" * counted), start.replace(microsecond=0)
+    first = start + timedelta(days=later)
+    last = first + timedelta(days=900)
+    ours = [date.fromordinal(day) for day in rules.days(rule, start, first, last)]
+
+    assert [day for day in ours if first.date() <= day <= last.date()] == [
+        wall.date() for wall in rules.walls(rule, start, first, last) if first.date() <= wall.date() <= last.date()
+    ]
+
+
+# Clocks that skip or repeat times: at night, at midnight, by half an hour, by a whole day, for a month.
+CLOCKS = st.sampled_from(
+    [
+        {"time_zone": "Europe/Berlin"}, {"time_zone": "America/Sao_Paulo"}, {"time_zone": "Australia/Lord_Howe"},
+        {"time_zone": "Pacific/Apia"}, {"time_zone": "Africa/Casablanca"}, {"time_zone": "UTC"}, {},
+        {"time_zone": "America/New_York", "end_time_zone": "Asia/Tokyo"},
+    ]
+)  # fmt: skip
+
+
+@st.composite
+def series(draw: st.DrawFn) -> Content:
+    """A series by a rule with one match a day, around the day that Samoa skipped (2011-12-30)."""
+    times, all_day = draw(CLOCKS), draw(st.booleans())
+    start = draw(st.datetimes(datetime(2009, 1, 1), datetime(2012, 3, 1))).replace(microsecond=0)
+    end = start + timedelta(hours=24) + draw(st.timedeltas(timedelta(0), timedelta(days=40)))
+    content: Content = {"start": start.isoformat(), "end": end.replace(microsecond=0).isoformat()} | times
+    if all_day:
+        content = {"start": str(start.date()), "end": str(end.date()), "all_day": True}
+    endings = st.sampled_from(["", ";COUNT=30", ";UNTIL=20120101T000000Z", ";UNTIL=20111231"])
+    content["rrule"] = draw(day_rules(once_a_day=True)) + draw(endings)
+    instances = [one.start for one in expand(content, -FAR, FAR, limit=60)]
+    some = st.lists(st.sampled_from(instances), max_size=3, unique=True)
+    days = st.dates(date(2011, 11, 1), date(2012, 2, 1)).map(str)
+    other = days if all_day else days.map(lambda day: day + content["start"][10:])
+    content["exdates"] = draw(some | st.lists(days, max_size=1))
+    content["rdates"] = draw(some | st.lists(other, max_size=2))
+    content["overrides"] = {one: {"title": "Other"} for one in draw(some)}
+    return content
+
+
+@settings(max_examples=300, deadline=None)
+@given(series(), st.integers(-100, 900), st.integers(1, 400))
+def test_short_cut_finds_what_the_general_way_does(content: Content, later: int, length: int) -> None:
+    """A rule that also names the hour of its start says nothing new, and is evaluated instance by instance."""
+    hour = int(content["start"][11:13] or 0)
+    start = 1_293_840_000 + later * 86400  # 2011-01-01
+    general = content | {"rrule": f"{content['rrule']};BYHOUR={hour}"}
+
+    assert list(expand(content, start, start + length * 86400)) == list(expand(general, start, start + length * 86400))
 
 
 def test_lenient_where_the_meaning_is_plain() -> None:

@@ -18,7 +18,8 @@ from calhub.calendar import move, recurrence, zones
 from calhub.calendar.event import RECURRENCE_UNIT, TIME_UNIT, Content, InvalidEvent
 from calhub.calendar.fields import used_zones
 from calhub.calendar.following import hand_on, rebase
-from calhub.calendar.recurrence import Frame, Series, frame_of
+from calhub.calendar.frame import DAY, Frame, frame_of
+from calhub.calendar.recurrence import Series
 from calhub.calendar.rule import Rule, check_strictly, matches
 
 _HOUR: Final = 3600
@@ -176,7 +177,7 @@ def _halves(series: Series, ts: int) -> tuple[Content, Content]:
 
 def _ended(rule: Rule, series: Series, ts: int) -> str:
     """The rule cut off just before ``ts``."""
-    last = ts - (recurrence.DAY if series.frame.all_day else 1)
+    last = ts - (DAY if series.frame.all_day else 1)
     until = recurrence.until_at(series.frame, last if series.until is None else min(last, series.until))
     return str(replace(rule, until=until, count=None))
 

@@ -7,7 +7,8 @@ from datetime import datetime, time
 
 from calhub.calendar import rule as rules
 from calhub.calendar.event import TIME_UNIT, Content
-from calhub.calendar.recurrence import Series, frame_of, patched_times, until_at, until_ts
+from calhub.calendar.frame import frame_of
+from calhub.calendar.recurrence import Series, patched_times, until_at, until_ts
 
 
 def follow(content: Content, times: Content) -> Content:

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from calhub.calendar.event import TIME_UNIT, Content
-from calhub.calendar.recurrence import Series, frame_of, is_recurring, patched_times, times_of
+from calhub.calendar.frame import frame_of
+from calhub.calendar.recurrence import Series, is_recurring, patched_times, times_of
 
 #: What a field of the shape is where the content does not have it.
 DEFAULTS: Final[Mapping[str, Any]] = {

@@ -11,7 +11,7 @@ from __future__ import annotations
 import itertools
 import re
 from calendar import isleap, monthrange
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
@@ -66,6 +66,11 @@ class Rule:
     def sub_daily(self) -> bool:
         """Whether it repeats within a day: such rules count real time, not wall time."""
         return self.freq in _STEP_SECONDS
+
+    @property
+    def once_a_day(self) -> bool:
+        """Whether no day has more than one match: then `days` tells all there is."""
+        return not (self.sub_daily or self.by_hour or self.by_minute or self.by_second or self.by_set_pos)
 
     def __str__(self) -> str:
         """The RRULE value, parts in RFC order, defaults left out."""
@@ -174,6 +179,34 @@ def walls(rule: Rule, start: datetime, first: datetime, last: datetime) -> Itera
     """
     rule = _anchored(rule, start)
     times = sorted(itertools.starmap(time, itertools.product(rule.by_hour, rule.by_minute, rule.by_second)))
+    for days in _periods(rule, start, first, last):
+        found = [datetime.combine(day, at) for day in days for at in times]
+        for wall in _pick(found, rule.by_set_pos) if rule.by_set_pos else found:
+            if wall >= start:
+                yield wall
+
+
+def days(rule: Rule, start: datetime, first: datetime, last: datetime) -> Iterator[int]:
+    """The days of `walls` as ordinals, several times faster; for rules that are `Rule.once_a_day`."""
+    rule, opening = _anchored(rule, start), start.toordinal()
+    narrowed = rule.by_month or rule.by_month_day
+    if rule.freq == "DAILY" and not (narrowed or rule.by_year_day or rule.by_week_no or rule.by_day):
+        period, offsets = 1, [0]
+    elif rule.freq == "WEEKLY" and not narrowed:
+        period, offsets = 7, sorted((day - rule.week_start) % 7 for _, day in rule.by_day)
+        opening = _week_of(start.date(), rule.week_start).toordinal()
+    else:
+        found = itertools.chain.from_iterable(_periods(rule, start, first, last))
+        yield from (ordinal for day in found if (ordinal := day.toordinal()) >= opening)
+        return
+    step = period * rule.interval
+    begin = opening if rule.count is not None else max(opening, opening + (first.toordinal() - opening) // step * step)
+    for ordinal in range(begin, min(last.toordinal() + 1, begin + MAX_WORK // period * step), step):
+        yield from (ordinal + offset for offset in offsets if ordinal + offset >= start.toordinal())
+
+
+def _periods(rule: Rule, start: datetime, first: datetime, last: datetime) -> Iterator[list[date]]:
+    """The matching days of each period from that of ``start`` (or ``first``) on to the day of ``last``."""
     number = 0 if rule.count is not None else max(0, _period_of(rule, start, first))
     for _ in range(MAX_WORK // _DAYS_IN_PERIOD[rule.freq]):
         try:
@@ -182,10 +215,7 @@ def walls(rule: Rule, start: datetime, first: datetime, last: datetime) -> Itera
             return
         if opening > last.date():
             return
-        found = [datetime.combine(day, at) for day in days for at in times]
-        for wall in _pick(found, rule.by_set_pos) if rule.by_set_pos else found:
-            if wall >= start:
-                yield wall
+        yield days
         number += 1
 
 
@@ -295,17 +325,27 @@ def _period(rule: Rule, start: datetime, number: int) -> tuple[date, list[date]]
 def _days_in_month(rule: Rule, year: int, month: int) -> list[date]:
     if rule.by_month and month not in rule.by_month:
         return []
-    length = monthrange(year, month)[1]
-    numbers: list[int] | range = range(1, length + 1)
+    first, length = monthrange(year, month)
+    checked = bool(rule.by_year_day or rule.by_week_no)
+    numbers: Iterable[int] = range(1, length + 1)
     if rule.by_month_day:
         numbers = sorted({n if n > 0 else length + 1 + n for n in rule.by_month_day} & set(numbers))
+        checked |= bool(rule.by_day)
     elif rule.by_day:
-        wanted, first = {weekday for _, weekday in rule.by_day}, date(year, month, 1).weekday()
-        numbers = [number for number in numbers if (first + number - 1) % 7 in wanted]
+        monthly = rule.freq == "MONTHLY" or bool(rule.by_month)  # else an ordinal counts within the year
+        numbers = sorted({n for pair in rule.by_day for n in _numbers_of(pair, first, length, ordinals=monthly)})
+        checked |= not monthly
     days = [date(year, month, number) for number in numbers]
-    if rule.by_day or rule.by_year_day or rule.by_week_no:
-        return [day for day in days if _day_matches(rule, day)]
-    return days
+    return [day for day in days if _day_matches(rule, day)] if checked else days
+
+
+def _numbers_of(by_day: tuple[int, int], first: int, length: int, *, ordinals: bool) -> range:
+    """The days of a month that are the weekday, or its nth; ``first`` is the weekday of the 1st."""
+    ordinal, weekday = by_day
+    found = range(1 + (weekday - first) % 7, length + 1, 7)
+    if not ordinal or not ordinals:
+        return found
+    return found[ordinal - 1 : ordinal] if ordinal > 0 else found[ordinal : len(found) + ordinal + 1]
 
 
 def _day_matches(rule: Rule, day: date) -> bool:
