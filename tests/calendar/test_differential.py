@@ -9,6 +9,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.calendar.reference import Reference, instant
@@ -69,3 +70,25 @@ def test_rules_within_a_day(data: st.DataObject, rule: str, zone: str) -> None:
     last = instant(start, ZoneInfo(zone)) + timedelta(days=REACH[rule[5:].partition(";")[0]])
 
     assert ours(timed(start, zone, rule), last) == stamps(Reference(rule, start, ZoneInfo(zone)).instances(last))
+
+
+# Found by these tests
+
+
+@pytest.mark.parametrize(
+    ("zone", "start", "rule"),
+    [
+        # A gap of half an hour puts 02:10 after 02:35.
+        ("Australia/Lord_Howe", "2026-10-01T02:10:00", "FREQ=DAILY;BYHOUR=2;BYMINUTE=10,35"),
+        ("Australia/Lord_Howe", "2026-10-01T02:10:00", "FREQ=DAILY;BYHOUR=2;BYMINUTE=10,35;COUNT=7"),
+        ("Australia/Lord_Howe", "2026-10-04T02:10:00", "FREQ=DAILY;BYHOUR=2;BYMINUTE=10,35;COUNT=3"),
+        # A day that was skipped comes out after the morning of the next.
+        ("Pacific/Apia", "2011-12-26T12:00:00", "FREQ=WEEKLY;BYDAY=FR,SA;BYHOUR=10,12;BYSETPOS=2,3"),
+    ],
+)
+def test_found_earlier(zone: str, start: str, rule: str) -> None:
+    """Instances come in order, and none before DTSTART, where the clock's gap turns the order on the wall around."""
+    first = datetime.fromisoformat(start)
+    last = instant(first, ZoneInfo(zone)) + timedelta(days=20)
+
+    assert ours(timed(first, zone, rule), last) == stamps(Reference(rule, first, ZoneInfo(zone)).instances(last))

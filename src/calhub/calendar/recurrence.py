@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import chain, islice
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 from calhub.calendar import rule as rules
 from calhub.calendar.event import TIME_UNIT, Content, InvalidEvent
@@ -100,6 +100,19 @@ def _overlaps(start: int, end: int, range_start: int, range_end: int) -> bool:
     return start < range_end and (end > range_start or start == end == range_start)
 
 
+T = TypeVar("T")
+
+
+def _in_order(found: Iterable[tuple[int, T]], slack: int) -> Iterator[tuple[int, T]]:
+    """What comes with its time, sorted by that, where none is more than ``slack`` seconds after a later one."""
+    waiting: list[tuple[int, T]] = []
+    for each in found:
+        while waiting and waiting[0][0] < each[0] - slack:
+            yield heapq.heappop(waiting)
+        heapq.heappush(waiting, each)
+    yield from sorted(waiting)
+
+
 class Series:
     """A recurring event, read once."""
 
@@ -140,13 +153,15 @@ class Series:
         stop = end_ts if self.until is None else min(end_ts, self.until + 1)
         flow = (self._steps if rule.sub_daily else self._walls)(rule, _within(start_ts), _within(stop))
         bound = LAST_TS if self.until is None else self.until
-        later = (found for found in flow if found[1] != self.start_ts and found[1] <= bound)
+        later = (found for found in flow if self.start_ts < found[1] <= bound)
         yield from later if rule.count is None else islice(later, rule.count - 1)
 
     def _walls(self, rule: rules.Rule, start_ts: int, stop: int) -> Iterator[tuple[datetime, int]]:
         first, last = self.frame.wall(start_ts) - _SLACK, self.frame.wall(stop) + _SLACK
-        for wall in rules.walls(rule, self.start, first, last):
-            yield wall, self.frame.ts(wall)
+        found = ((self.frame.ts(wall), wall) for wall in rules.walls(rule, self.start, first, last))
+        # A gap puts its walls after others.
+        ordered = found if self.frame.zone is UTC else _in_order(found, DAY)
+        yield from ((wall, ts) for ts, wall in ordered)
 
     def _steps(self, rule: rules.Rule, start_ts: int, stop: int) -> Iterator[tuple[datetime, int]]:
         clock = Frame(UTC)
@@ -224,27 +239,27 @@ class Series:
                 yield Occurrence(text, text, frame.spell(end), start, end, None)
 
     def _carried(self, start_ts: int, end_ts: int) -> Iterator[Occurrence]:
-        """`regular`, where some instances are under an earlier override. These may come out of order, so they wait."""
-        shifts = [0, *(reach.seconds for reach in self._reaches)]
-        lengths = [self.duration, *(end - start for start, end in self.rdates.items() if end is not None)]
+        """`regular`, where some instances are under an earlier override, and so perhaps out of order."""
+        lengths = [self.duration, *(end - start for start, end in self._added())]
         lengths += [reach.length for reach in self._reaches if reach.length is not None]
-        earliest, latest = min(shifts) - 2 * DAY, max(shifts) + 2 * DAY  # moved by the clock, so not just as far
-        waiting: list[tuple[int, int, Occurrence]] = []
-        for slot, slot_end in self.starts(start_ts - max(lengths) - latest, end_ts - earliest):
-            while waiting and waiting[0][0] < slot + earliest:
-                yield heapq.heappop(waiting)[2]
-            if slot in self.overrides or self.excluded(slot):
-                continue
-            reach = self.reach_at(slot)
-            times = (slot, slot_end) if reach is None else reach.place(slot, slot_end)
-            if times is None or not _overlaps(*times, start_ts, end_ts):
-                continue
-            frame, end_frame = (self.frame, self.end_frame) if reach is None else (reach.frame, reach.end_frame)
-            spelled = self.frame.spell(slot), frame.spell(times[0]), end_frame.spell(times[1])
-            found = Occurrence(*spelled, *times, None if reach is None else reach.patch)
-            heapq.heappush(waiting, (found.start_ts, slot, found))
-        while waiting:
-            yield heapq.heappop(waiting)[2]
+        shifts = [0, *(reach.seconds for reach in self._reaches)]
+        early, late = min(shifts) - 2 * DAY, max(shifts) + 2 * DAY  # moved by the clock, so not just as far
+        placed = (self._placed(*slot) for slot in self.starts(start_ts - max(lengths) - late, end_ts - early))
+        found = ((each.start_ts, each) for each in placed if each)
+        for start, each in _in_order(found, late - early):
+            if _overlaps(start, each.end_ts, start_ts, end_ts):
+                yield each
+
+    def _placed(self, slot: int, slot_end: int) -> Occurrence | None:
+        if slot in self.overrides or self.excluded(slot):
+            return None
+        rid, reach = self.frame.spell(slot), self.reach_at(slot)
+        if reach is None:
+            return Occurrence(rid, rid, self.end_frame.spell(slot_end), slot, slot_end, None)
+        if (times := reach.place(slot, slot_end)) is None:
+            return None
+        start, end = times
+        return Occurrence(rid, reach.frame.spell(start), reach.end_frame.spell(end), start, end, reach.patch)
 
     def reach_at(self, slot: int) -> Reach | None:
         """The last override with ``following`` up to this slot."""
