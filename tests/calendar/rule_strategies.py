@@ -77,3 +77,19 @@ def starts(draw: st.DrawFn, zone: str) -> datetime:
     day = datetime.fromisoformat(draw(st.sampled_from(CHANGES[zone]))) + timedelta(days=draw(st.integers(-14, 7)))
     minute = draw(st.sampled_from([0, 15, 30, 59]) | st.integers(0, 59))
     return day.replace(hour=draw(st.sampled_from([0, 1, 2, 3]) | st.integers(0, 23)), minute=minute)
+
+
+def synchronised(rule: str, start: datetime) -> str:
+    """The rule with the day and time of ``start`` let in, so that DTSTART matches it; without BYSETPOS."""
+    own = {
+        "BYMONTH": start.month,
+        "BYMONTHDAY": start.day,
+        "BYYEARDAY": start.timetuple().tm_yday,
+        "BYWEEKNO": start.isocalendar().week,
+        "BYDAY": WEEKDAYS[start.weekday()],
+        "BYHOUR": start.hour,
+        "BYMINUTE": start.minute,
+        "BYSECOND": start.second,
+    }
+    parts = [part.split("=") for part in rule.split(";") if not part.startswith("BYSETPOS")]
+    return ";".join(f"{name}={value}" + (f",{own[name]}" if name in own else "") for name, value in parts)
