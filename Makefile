@@ -5,7 +5,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DELETE_ON_ERROR:
-.PHONY: help test check demo bench docs clean
+.PHONY: help test check archives demo bench docs clean
 
 help:
 	@echo "make demo    see calhub work: two real CalDAV servers and a folder, in a temporary home"
@@ -27,8 +27,16 @@ check: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-test: check
+test: check archives
 	$(BIN)/pytest -n 2
+
+# Source archives whose calendar files the tests read; as such, not as wheels, which have none.
+archives: .archives/.ready
+.archives/.ready: $(READY)
+	rm -rf .archives
+	$(BIN)/python -m pip download --quiet --no-deps --no-binary icalendar,recurring-ical-events --dest .archives \
+		$$(grep -E '^(icalendar|recurring-ical-events)==' requirements-dev.txt)
+	@touch $@
 
 demo: $(READY)
 	@$(BIN)/calhub demo
@@ -47,5 +55,5 @@ docs: $(READY)
 	$(BIN)/python scripts/cli_reference.py
 
 clean:
-	rm -rf .venv .bench .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
+	rm -rf .venv .archives .bench .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
 	find src tests bench scripts -name __pycache__ -type d -prune -exec rm -rf {} +
