@@ -191,7 +191,7 @@ def test_horizon_moves_on(hub: Hub, work: int) -> None:
     with hub.transaction() as conn:
         for one in list(events.events(conn, work)):
             conn.exec_driver_sql("DELETE FROM occurrence WHERE event_id = ?", (one.id,))
-            conn.exec_driver_sql(horizon.INSERT, horizon.rows(one.id, work, one.content, *horizon.around(later)))
+            horizon.insert(conn, horizon.rows(one.id, work, one.content, *horizon.around(later)))
 
     fresh = query(hub, "SELECT event_id, recurrence_id, start_ts, end_ts, span FROM occurrence ORDER BY 1, 3")
     assert moved == fresh

@@ -8,15 +8,17 @@ bookkeeping of clients (X-MOZ-LASTACK, ...).
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 from calhub.calendar.event import Content, InvalidEvent
 from calhub.calendar.ical_patch import patch_text
 from calhub.calendar.ical_read import Vevent, definitions, open_calendars, read_series, same_master, vevents, zone_table
+from calhub.calendar.ical_values import component_text, line_zone
 from calhub.calendar.ical_write import HEADER, Labels, canonical, series_lines, zone_lines
-from calhub.calendar.lines import Component, decode, escape, fold, parse_line, unfold
+from calhub.calendar.lines import Component, decode, escape, fold, unfold
 from calhub.calendar.zones import ZoneTable, vtimezone
 
 __all__ = [
@@ -40,12 +42,17 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One event of a calendar file. Exactly one of ``content`` and ``problem`` is set; ``text`` is its VCALENDAR."""
+    """One event of a calendar file. Exactly one of ``content`` and ``problem`` is set."""
 
     uid: str | None
     content: Content | None
     problem: str | None
-    text: str
+    write: Callable[[], str]
+
+    @property
+    def text(self) -> str:
+        """Its VCALENDAR, put together when asked for."""
+        return self.write()
 
 
 def read_object(text: str | bytes) -> Reading:
@@ -145,20 +152,21 @@ def _entries(lines: Sequence[str], calendars: Sequence[Component]) -> Iterator[E
     derived: dict[str, int] = {}
     for event in vevents(lines, calendars):
         groups.setdefault(event.uid or _derived_uid(event, derived), []).append(event)
-    zones = _zone_definitions(lines, calendars)
+    zones = definitions(lines, calendars)
+    texts = {label: component_text(lines, zone) for label, zone in zones.items()}
     for uid, events in groups.items():
         surplus: list[Entry] = []
-        table = zone_table(lines, calendars)
+        table = ZoneTable(lambda: texts)
         masters = [event for event in events if event.recurrence_line is None]
         if masters[1:]:
             events = [event for event in events if event is masters[0] or event.recurrence_line is not None]
         for other in masters[1:]:
             problem = _clash(lines, masters[0], other, table)
             if problem is not None:
-                surplus.append(Entry(uid, None, problem, _own_text(lines, uid, [other], zones)))
-        text = _own_text(lines, uid, events, zones)
+                surplus.append(Entry(uid, None, problem, partial(_own_text, lines, uid, [other], zones)))
+        text = partial(_own_text, lines, uid, events, zones)
         try:
-            content = read_series(lines, events, zone_table(lines, calendars))
+            content = read_series(lines, events, ZoneTable(lambda: texts))
         except InvalidEvent as error:
             yield Entry(uid, None, str(error), text)
         else:
@@ -181,12 +189,7 @@ def _derived_uid(event: Vevent, derived: dict[str, int]) -> str:
     return key if derived[key] == 1 else f"{key}-{derived[key]}"
 
 
-def _zone_definitions(lines: Sequence[str], calendars: Sequence[Component]) -> dict[str, str]:
-    """Label -> folded VTIMEZONE."""
-    return {label: "".join(map(fold, zone.lines(lines))) for label, zone in definitions(lines, calendars).items()}
-
-
-def _own_text(lines: Sequence[str], uid: str, events: Sequence[Vevent], zones: dict[str, str]) -> str:
+def _own_text(lines: Sequence[str], uid: str, events: Sequence[Vevent], zones: Mapping[str, Component]) -> str:
     body: list[str] = []
     labels: dict[str, None] = {}
     for event in events:
@@ -194,8 +197,8 @@ def _own_text(lines: Sequence[str], uid: str, events: Sequence[Vevent], zones: d
         if not event.uid:
             own.insert(1, f"UID:{uid}")
         for line in own:
-            if "TZID" in line and (parsed := parse_line(line)) and (label := parsed[1].get("TZID")) in zones:
+            if (label := line_zone(line)) in zones and label is not None:
                 labels[label] = None
         body += own
-    needed = "".join(zones[label] for label in labels)
-    return "".join(map(fold, HEADER)) + needed + "".join(map(fold, [*body, "END:VCALENDAR"]))
+    needed = [line for label in labels for line in zones[label].lines(lines)]
+    return "".join(map(fold, [*HEADER, *needed, *body, "END:VCALENDAR"]))

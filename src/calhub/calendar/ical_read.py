@@ -22,6 +22,7 @@ from calhub.calendar.ical_time import (
     parse_duration,
     read_end,
     read_moment,
+    read_utc,
     time_fields,
     write_value,
 )
@@ -83,11 +84,8 @@ class Vevent:
     def modified(self) -> str | None:
         """LAST-MODIFIED, or DTSTAMP, as RFC 3339 in UTC."""
         for name in ("LAST-MODIFIED", "DTSTAMP"):
-            digits = self.one.get(name, ({}, ""))[1].strip().upper()
-            try:
-                return f"{datetime.strptime(digits, '%Y%m%dT%H%M%SZ').isoformat()}.000Z"
-            except ValueError:
-                continue
+            if name in self.one and (wall := read_utc(self.one[name][1])):
+                return f"{wall}.000Z"
         return None
 
 

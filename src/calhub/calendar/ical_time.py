@@ -66,6 +66,15 @@ def _parse(value: str) -> tuple[str, bool]:
         raise InvalidEvent("The event has a date or time that cannot be read.") from None
 
 
+def read_utc(value: str) -> str | None:
+    """The wall time of a DATE-TIME in UTC; None for anything else."""
+    try:
+        wall, utc = _parse(value)
+    except InvalidEvent:
+        return None
+    return wall if utc else None
+
+
 def read_moment(params: Params, value: str, table: ZoneTable) -> Moment:
     """A DATE or DATE-TIME property value. A trailing Z wins over a TZID; an unknown TZID counts as floating."""
     wall, utc = _parse(value)

@@ -188,21 +188,24 @@ def walls(rule: Rule, start: datetime, first: datetime, last: datetime) -> Itera
 
 def days(rule: Rule, start: datetime, first: datetime, last: datetime) -> Iterator[int]:
     """The days of `walls` as ordinals, several times faster; for rules that are `Rule.once_a_day`."""
-    rule, opening = _anchored(rule, start), start.toordinal()
+    rule, begin = _anchored(rule, start), start.toordinal()
     narrowed = rule.by_month or rule.by_month_day
     if rule.freq == "DAILY" and not (narrowed or rule.by_year_day or rule.by_week_no or rule.by_day):
-        period, offsets = 1, [0]
+        period, opening, offsets = 1, begin, [0]
     elif rule.freq == "WEEKLY" and not narrowed:
-        period, offsets = 7, sorted((day - rule.week_start) % 7 for _, day in rule.by_day)
-        opening = _week_of(start.date(), rule.week_start).toordinal()
+        period, opening = 7, _week_of(start.date(), rule.week_start).toordinal()
+        offsets = sorted((day - rule.week_start) % 7 for _, day in rule.by_day)
     else:
         found = itertools.chain.from_iterable(_periods(rule, start, first, last))
-        yield from (ordinal for day in found if (ordinal := day.toordinal()) >= opening)
-        return
+        return (ordinal for day in found if (ordinal := day.toordinal()) >= begin)
     step = period * rule.interval
-    begin = opening if rule.count is not None else max(opening, opening + (first.toordinal() - opening) // step * step)
-    for ordinal in range(begin, min(last.toordinal() + 1, begin + MAX_WORK // period * step), step):
-        yield from (ordinal + offset for offset in offsets if ordinal + offset >= start.toordinal())
+    if rule.count is None:
+        opening = max(opening, opening + (first.toordinal() - opening) // step * step)
+    openings = range(opening, min(last.toordinal() + 1, opening + MAX_WORK // period * step), step)
+    if len(offsets) == 1:
+        every = range(openings.start + offsets[0], openings.stop + offsets[0], step)
+        return itertools.dropwhile(lambda day: day < begin, every)
+    return (day for opening in openings for offset in offsets if (day := opening + offset) >= begin)
 
 
 def _periods(rule: Rule, start: datetime, first: datetime, last: datetime) -> Iterator[list[date]]:

@@ -6,6 +6,7 @@ would spend more time on describing the other fifty commands than on its own wor
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -136,4 +137,6 @@ def _complain(error: BaseException, here: Session, as_json: bool) -> int:
 
 def main() -> None:
     """The entry point of the installed command."""
+    gc.set_threshold(100_000, 20)  # a command makes millions of objects and hardly a cycle
+    sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]  # httpx's own command would load rich
     sys.exit(run(sys.argv[1:]))

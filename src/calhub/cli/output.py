@@ -71,7 +71,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: st
     if not cells:
         if empty:
             note(empty)
-    elif len(cells) > _MANY_ROWS:
+    elif len(cells) > _MANY_ROWS or not sys.stdout.isatty():
         _plain_table(columns, cells)
     else:
         _rich_table(columns, cells)
@@ -82,8 +82,7 @@ def _rich_table(columns: Sequence[str], cells: list[list[str]]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    # Into a file or pipe a table is as wide as it needs to be: cut values would be useless there.
-    console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else 10_000, emoji=False, highlight=False)
+    console = Console(file=sys.stdout, emoji=False, highlight=False)
     grid = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for name in columns:
         grid.add_column(name, overflow="fold")
@@ -93,6 +92,7 @@ def _rich_table(columns: Sequence[str], cells: list[list[str]]) -> None:
 
 
 def _plain_table(columns: Sequence[str], cells: list[list[str]]) -> None:
+    """As wide as it needs to be: in a file or pipe cut values would be useless."""
     widths = [max(map(len, column)) for column in zip(columns, *cells, strict=True)]
     for row in ([*columns], *cells):
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

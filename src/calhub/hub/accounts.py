@@ -5,7 +5,6 @@ Things are named by id or, where unique, by exact name; otherwise `Ambiguous` li
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
@@ -15,6 +14,7 @@ from sqlalchemy.exc import IntegrityError
 
 from calhub.hub import schema
 from calhub.hub.errors import Ambiguous, InvalidValue, NotFound
+from calhub.hub.jsontext import dumps, loads
 
 Settings = dict[str, Any]
 Thing = TypeVar("Thing")
@@ -95,7 +95,7 @@ _MUTABLE: Final = frozenset(
 def add_account(conn: Connection, name: str, provider: str, settings: Mapping[str, Any], now: str) -> Account:
     """Store a new account. Raises `InvalidValue` for an empty name or one that is taken."""
     _check_name("account", name, conn.execute(select(exists().where(_a.name == name))).scalar_one())
-    values = {"name": name, "provider": provider, "settings": _json(settings), "created": now}
+    values = {"name": name, "provider": provider, "settings": dumps(settings), "created": now}
     conn.execute(insert(schema.account).values(values))
     return account(conn, name)
 
@@ -118,7 +118,7 @@ def set_account_state(conn: Connection, account_id: int, state: str, error: str 
 
 def set_account_settings(conn: Connection, account_id: int, settings: Mapping[str, Any]) -> None:
     """Replace the account's settings."""
-    conn.execute(update(schema.account).where(_a.id == account_id).values(settings=_json(settings)))
+    conn.execute(update(schema.account).where(_a.id == account_id).values(settings=dumps(settings)))
 
 
 def remove_account(conn: Connection, account_id: int) -> None:
@@ -230,7 +230,7 @@ def add_replica(
         "access": access,
         "direction": direction,
         "conflicts": conflicts,
-        "settings": _json(settings or {}),
+        "settings": dumps(settings or {}),
         "created": now,
     }
     conn.execute(insert(schema.replica).values(values))
@@ -265,7 +265,7 @@ def update_replica(conn: Connection, replica_id: int, **columns: Any) -> None:
     if unknown:
         raise InvalidValue(f"A replica has no {', '.join(sorted(unknown))} that could be set.")
     if "settings" in columns:
-        columns["settings"] = _json(columns["settings"])
+        columns["settings"] = dumps(columns["settings"])
     try:
         with conn.begin_nested():
             conn.execute(update(schema.replica).where(_r.id == replica_id).values(columns))
@@ -296,12 +296,12 @@ _DROP_TOMBSTONE: Final = "DELETE FROM event WHERE id = ? AND NOT EXISTS (SELECT 
 
 
 def _account(row: Row[Any]) -> Account:
-    return Account(row.id, row.name, row.provider, json.loads(row.settings), row.state, row.error)
+    return Account(row.id, row.name, row.provider, loads(row.settings), row.state, row.error)
 
 
 def _replica(row: Row[Any]) -> Replica:
     values = dict(row._mapping)
-    values["settings"] = json.loads(row.settings)
+    values["settings"] = loads(row.settings)
     return Replica(**values)
 
 
@@ -343,7 +343,3 @@ def _check_name(kind: str, name: str, taken: bool) -> None:
         raise InvalidValue(f"The name of the {kind} is empty.", "Give it a name.")
     if taken:
         raise InvalidValue(f'There is a {kind} "{name}" already.', "Choose another name.")
-
-
-def _json(value: Mapping[str, Any]) -> str:
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)

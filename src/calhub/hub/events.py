@@ -250,10 +250,10 @@ class _Batch:
             (_DROP_OCCURRENCES, self.moved),
             (_ADD_PARTICIPANT, self.participants),
             (_ADD_SEARCH, self.search),
-            (horizon.INSERT, self.occurrences),
         ):
             if rows:
                 self.conn.exec_driver_sql(statement, rows)
+        horizon.insert(self.conn, self.occurrences)
 
 
 def _without_repeats(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:

@@ -7,7 +7,9 @@ year back to three years ahead; `advance` moves it, and `calhub.hub.agenda` expa
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 from typing import Any, Final
 
 from sqlalchemy import Connection
@@ -22,10 +24,12 @@ AHEAD: Final = timedelta(days=3 * 366)
 #: How far the horizon may lag behind before `advance` moves it.
 SLACK: Final = timedelta(days=30)
 
-INSERT: Final = (
+_INSERT: Final = (
     'INSERT INTO occurrence (event_id, calendar_id, recurrence_id, start_ts, end_ts, span, start, "end", '
     "title, location, status, busy) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
+_AT_ONCE: Final = 100  # rows in one statement: a third faster than one each
+_INSERT_MANY: Final = _INSERT + ", (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)" * (_AT_ONCE - 1)
 
 #: Occurrences follow from these fields alone, and from what overrides say of the columns below.
 _SHAPING: Final = (*TIME_UNIT, *RECURRENCE_UNIT, "overrides", "zones")
@@ -62,8 +66,18 @@ def around(now: str) -> tuple[int, int]:
     return int((today - BACK).timestamp()), int((today + AHEAD).timestamp())
 
 
+def insert(conn: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Store occurrence rows as `rows` makes them."""
+    whole = len(rows) - len(rows) % _AT_ONCE
+    if whole:
+        parts = (rows[place : place + _AT_ONCE] for place in range(0, whole, _AT_ONCE))
+        conn.exec_driver_sql(_INSERT_MANY, [tuple(chain.from_iterable(part)) for part in parts])
+    if rows[whole:]:
+        conn.exec_driver_sql(_INSERT, list(rows[whole:]))
+
+
 def rows(event_id: int, calendar_id: int, content: Content, start_ts: int, end_ts: int) -> list[tuple[Any, ...]]:
-    """The occurrence rows of an event over a horizon, for `INSERT`.
+    """The occurrence rows of an event over a horizon, for `insert`.
 
     A series whose rule cannot be expanded keeps its first occurrence, so that it is not lost to the eye. Raises
     `InvalidEvent` when that cannot be placed either.
@@ -119,8 +133,7 @@ def _extend(
         fresh = True
     if not fresh:  # what began before the stretch overlaps the old horizon, and has its row
         found = [row for row in found if row[3] >= stretch[0]]
-    if found:
-        conn.exec_driver_sql(INSERT, found)
+    insert(conn, found)
 
 
 def _store(conn: Connection, horizon: tuple[int, int]) -> tuple[int, int]:
@@ -136,7 +149,7 @@ def _rows(event_id: int, calendar_id: int, content: Content, stretch: tuple[int,
     # By recurrence id: a second instance of one id would break the index, and with it the whole batch.
     found: dict[str | None, tuple[Any, ...]] = {}
     for recurrence_id, start, end, start_ts, end_ts, patch in expand(content, *stretch):
-        last_ts = max(end_ts, start_ts)
+        last_ts = end_ts if end_ts > start_ts else start_ts
         length = last_ts - start_ts
         span = 0 if length <= DAY else 1 if length <= 32 * DAY else 2
         differing = _differing(content, patch) if patch else _SAME

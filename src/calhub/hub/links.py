@@ -6,9 +6,10 @@ state both last agreed on. Nothing here decides anything: `calhub.sync.plan` doe
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from sqlalchemy import Connection, and_, bindparam, delete, exists, func, or_, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
@@ -57,36 +58,27 @@ def chunks(values: Sequence[T], size: int = CHUNK) -> Iterator[Sequence[T]]:
 # --- observations -----------------------------------------------------------------------------------------------------
 
 
-def observe_items(conn: Connection, replica_id: int, items: Iterable[Item], *, now: str) -> int:
-    """Store items as the remote shows them; each waits to be planned. Returns how many there were."""
+_OBSERVE: Final = (
+    "INSERT INTO observation (replica_id, remote_id, uid, version, content, raw, gone, problem, pending, modified, "
+    "seen) VALUES (?, ?, ?, ?, ?, ?, 0, ?, ?, ?, ?) ON CONFLICT (replica_id, remote_id) DO UPDATE SET "
+    "uid = excluded.uid, version = excluded.version, content = excluded.content, raw = excluded.raw, gone = 0, "
+    "problem = excluded.problem, pending = excluded.pending, modified = excluded.modified, seen = excluded.seen"
+)
+
+
+def observe_items(
+    conn: Connection, replica_id: int, items: Iterable[Item], *, now: str, settled: Container[str] = ()
+) -> None:
+    """Store items as the remote shows them; each waits to be planned, but for the remote ids in ``settled``."""
     rows = [
-        {
-            "replica_id": replica_id,
-            "remote_id": item.remote_id,
-            "uid": item.uid,
-            "version": item.version,
-            "content": None if item.content is None else dumps(item.content),
-            "raw": item.raw,
-            "gone": 0,
-            "problem": item.problem,
-            "pending": 1,
-            "modified": item.modified,
-            "seen": now,
-        }
+        (
+            replica_id, item.remote_id, item.uid, item.version, None if item.content is None else dumps(item.content),
+            item.raw, item.problem, int(item.remote_id not in settled), item.modified, now,
+        )
         for item in items
-    ]
-    if not rows:
-        return 0
-    statement = upsert(observation)
-    new = statement.excluded
-    conn.execute(
-        statement.on_conflict_do_update(
-            index_elements=["replica_id", "remote_id"],
-            set_={name: new[name] for name in rows[0] if name not in ("replica_id", "remote_id")},
-        ),
-        rows,
-    )
-    return len(rows)
+    ]  # fmt: skip
+    if rows:
+        conn.exec_driver_sql(_OBSERVE, rows)
 
 
 def observe_gone(conn: Connection, replica_id: int, remote_ids: Iterable[str], *, now: str) -> None:
@@ -104,14 +96,9 @@ def observe_gone(conn: Connection, replica_id: int, remote_ids: Iterable[str], *
 
 def settle(conn: Connection, replica_id: int, remote_ids: Iterable[str]) -> None:
     """The observations have been planned: nothing is left to do for them on the hub's side."""
-    rows = [{"key": remote_id} for remote_id in remote_ids]
+    rows = [(replica_id, remote_id) for remote_id in remote_ids]
     if rows:
-        conn.execute(
-            update(observation)
-            .where(observation.c.replica_id == replica_id, observation.c.remote_id == bindparam("key"))
-            .values(pending=0),
-            rows,
-        )
+        conn.exec_driver_sql("UPDATE observation SET pending = 0 WHERE replica_id = ? AND remote_id = ?", rows)
 
 
 def mark_problem(conn: Connection, replica_id: int, remote_id: str, reason: str) -> None:
@@ -163,27 +150,60 @@ def _observation(row: Any) -> Observation:
 
 
 class KnownVersions:
-    """The `calhub.providers.base.Known` of a replica, read once at the start of its pass."""
+    """The `calhub.providers.base.Known` of a replica. Only what is asked for is read: in most passes that is little."""
 
-    def __init__(self, conn: Connection, replica_id: int) -> None:
-        rows = conn.execute(
-            select(observation.c.remote_id, observation.c.version).where(
-                observation.c.replica_id == replica_id, observation.c.gone == 0
-            )
-        )
-        self._versions: dict[str, str | None] = {row.remote_id: row.version for row in rows}
+    def __init__(self, read: Callable[[], AbstractContextManager[Connection]], replica_id: int) -> None:
+        """``read`` opens a connection, as `calhub.hub.database.Hub.read` does."""
+        self._read = read
+        self._replica_id = replica_id
+        self._versions: dict[str, str | None] = {}
+        self._absent: set[str] = set()
+        self._whole = False
 
     def version(self, remote_id: str) -> str | None:
-        return self._versions.get(remote_id)
+        return self._versions[remote_id] if remote_id in self else None
 
     def __contains__(self, remote_id: object) -> bool:
+        asked = self._whole or remote_id in self._versions or remote_id in self._absent
+        if not asked and isinstance(remote_id, str):
+            self._ask(remote_id)
         return remote_id in self._versions
 
     def ids(self) -> Iterator[str]:
+        self._load()
         return iter(self._versions)
+
+    def _ask(self, remote_id: str) -> None:
+        if len(self._versions) + len(self._absent) >= CHUNK:  # so many questions: one for everything is faster
+            self._load()
+            return
+        with self._read() as conn:
+            row = conn.exec_driver_sql(f"{_KNOWN} AND remote_id = ?", (self._replica_id, remote_id)).fetchone()
+        if row is None:
+            self._absent.add(remote_id)
+        else:
+            self._versions[remote_id] = row[1]
+
+    def _load(self) -> None:
+        if not self._whole:
+            with self._read() as conn:
+                rows = conn.exec_driver_sql(_KNOWN, (self._replica_id,)).fetchall()
+            self._versions, self._whole = {row[0]: row[1] for row in rows}, True
+
+
+_KNOWN: Final = "SELECT remote_id, version FROM observation WHERE replica_id = ? AND gone = 0"
 
 
 # --- links ------------------------------------------------------------------------------------------------------------
+
+
+_LinkRow = tuple[int, int, str, str, str | None, str | None, int, str]
+_LINK: Final = (
+    "INSERT INTO link (replica_id, event_id, remote_id, base_remote, base_hub, version, hub_rev, synced) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (replica_id, event_id) DO UPDATE SET remote_id = excluded.remote_id, "
+    "base_remote = excluded.base_remote, base_hub = excluded.base_hub, version = excluded.version, "
+    "hub_rev = excluded.hub_rev, synced = excluded.synced"
+)
 
 
 def set_link(
@@ -213,32 +233,15 @@ def link_row(
     version: str | None,
     hub_rev: int,
     now: str,
-) -> dict[str, Any]:
-    return {
-        "replica_id": replica_id,
-        "event_id": event_id,
-        "remote_id": remote_id,
-        "base_remote": dumps(base_remote),
-        "base_hub": None if base_hub == base_remote else dumps(base_hub),
-        "version": version,
-        "hub_rev": hub_rev,
-        "synced": now,
-    }
+) -> _LinkRow:
+    hub_text = None if base_hub == base_remote else dumps(base_hub)
+    return replica_id, event_id, remote_id, dumps(base_remote), hub_text, version, hub_rev, now
 
 
-def set_links(conn: Connection, rows: list[dict[str, Any]]) -> None:
+def set_links(conn: Connection, rows: Sequence[_LinkRow]) -> None:
     """Make or move links. An event has one link in a replica, so a new remote_id replaces the old one."""
-    if not rows:
-        return
-    statement = upsert(link)
-    new = statement.excluded
-    conn.execute(
-        statement.on_conflict_do_update(
-            index_elements=["replica_id", "event_id"],
-            set_={name: new[name] for name in rows[0] if name not in ("replica_id", "event_id")},
-        ),
-        rows,
-    )
+    if rows:
+        conn.exec_driver_sql(_LINK, list(rows))
 
 
 def drop_link(conn: Connection, link_id: int) -> None:

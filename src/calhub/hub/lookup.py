@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Connection, Select, select
 
 from calhub.hub.events import StoredEvent
-from calhub.hub.jsontext import loads
+from calhub.hub.jsontext import dumps, loads
 from calhub.hub.links import chunks
 from calhub.hub.schema import change, event, observation
+from calhub.providers.base import Item
 
 _columns = (
     event.c.id, event.c.calendar_id, event.c.uid, event.c.content, event.c.rev, event.c.updated, event.c.deleted,
@@ -45,6 +47,29 @@ def _read(conn: Connection, query: Select[Any]) -> list[StoredEvent]:
             deleted=bool(row.deleted),
         )
         for row in conn.execute(query)
+    ]
+
+
+_MET: Final = (
+    "SELECT uid FROM event WHERE calendar_id = :calendar AND uid IN (SELECT value FROM json_each(:uids)) UNION ALL "
+    "SELECT uid FROM observation WHERE replica_id = :replica AND gone = 0 "
+    "AND uid IN (SELECT value FROM json_each(:uids))"
+)
+_LINKED: Final = "SELECT remote_id FROM link WHERE replica_id = ? AND remote_id IN (SELECT value FROM json_each(?))"
+
+
+def strangers(conn: Connection, calendar_id: int, replica_id: int, items: Sequence[Item]) -> list[Item]:
+    """The events among the items that meet nothing: no event and no other item of their UID, no link of their name."""
+    counted = Counter(item.uid for item in items)
+    uids = dumps([uid for uid in counted if uid])
+    taken = set(conn.exec_driver_sql(_MET, {"calendar": calendar_id, "replica": replica_id, "uids": uids}).scalars())
+    names = dumps([item.remote_id for item in items])
+    linked = set(conn.exec_driver_sql(_LINKED, (replica_id, names)).scalars())
+    return [
+        item
+        for item in items
+        if item.content is not None and item.uid and counted[item.uid] == 1 and item.uid not in taken
+        if item.remote_id not in linked
     ]
 
 

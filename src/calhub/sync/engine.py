@@ -18,7 +18,7 @@ from calhub.hub.locks import replica_lock
 from calhub.providers.base import Provider, ProviderError, Trait
 from calhub.sync.context import OutOfTime, Pass
 from calhub.sync.observe import observe
-from calhub.sync.pull import pull, pull_first
+from calhub.sync.pull import pull, take_new
 from calhub.sync.push import push
 from calhub.sync.recover import recover_open
 from calhub.sync.report import Progress, RunReport, no_progress
@@ -215,7 +215,7 @@ def _pull_step(of: Pass) -> bool:
     """Settle doubt, observe, carry into the hub. True when the pass may go on to push."""
     recover_open(of)
     first = of.first_pass and of.policy.direction != "push"
-    observe(of, after_page=(lambda ids: pull_first(of, ids)) if first else None)
+    observe(of, take=take_new if first else None)
     with of.hub.read() as conn:
         pending = links.pending_ids(conn, of.replica.id)
     return pull(of, pending)

@@ -8,22 +8,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from sqlalchemy import Connection
+
 from calhub.hub import accounts, links
 from calhub.providers.base import Item, Page
-from calhub.sync.context import Pass
+from calhub.sync.context import Pass, title
+from calhub.sync.plan import Write
 
 #: A few items missing from a listing are asked for one by one: rows shift between pages, servers skip what they cannot
 #: read. Many missing at once are the guard's business.
 _ASKED_SINGLY = 10
 
 
-def observe(of: Pass, *, after_page: Callable[[Sequence[str]], None] | None = None) -> None:
-    """Read what changed. ``after_page`` is called with the remote ids of each page once they are committed.
+#: Makes events of new items in the transaction that stores them; returns those it took.
+Take = Callable[[Pass, Connection, Sequence[Item]], Sequence[Item]]
+
+
+def observe(of: Pass, *, take: Take | None = None) -> None:
+    """Read what changed. What ``take`` does not take of a page waits to be planned.
 
     Raises `ProviderError`; pages committed until then stay, and the next pass goes on from their cursor.
     """
-    with of.hub.read() as conn:
-        known = links.KnownVersions(conn, of.replica.id)
+    known = links.KnownVersions(of.hub.read, of.replica.id)
     cursor = None if of.full else of.replica.cursor
     seen: set[str] = set()
     done = 0
@@ -31,11 +37,13 @@ def observe(of: Pass, *, after_page: Callable[[Sequence[str]], None] | None = No
         seen.update(page.present)
         seen.update(item.remote_id for item in page.items)
         fresh = [item for item in page.items if _is_news(item, known)]
-        stored = _store(of, page, fresh, known, seen)
+        for item in _store(of, page, fresh, known, seen, take):
+            content = item.content or {}
+            of.report.count("pulled", "create")
+            write = Write(op="create", content=content, fields=tuple(sorted(content)))
+            of.report.note("hub", write, item.uid or "", title(content))
         done += len(page.items)
         of.tell("reading", done, page.total)
-        if after_page is not None and stored:
-            after_page(stored)
         of.check_time()
 
 
@@ -44,8 +52,10 @@ def _is_news(item: Item, known: links.KnownVersions) -> bool:
     return item.version is None or item.remote_id not in known or known.version(item.remote_id) != item.version
 
 
-def _store(of: Pass, page: Page, fresh: list[Item], known: links.KnownVersions, seen: set[str]) -> list[str]:
-    """Commit a page and return the remote ids that wait to be planned."""
+def _store(
+    of: Pass, page: Page, fresh: list[Item], known: links.KnownVersions, seen: set[str], take: Take | None
+) -> Sequence[Item]:
+    """Commit a page and return the items of it that were taken."""
     absent = [known_id for known_id in known.ids() if known_id not in seen] if page.complete else []
     if len(absent) <= _ASKED_SINGLY:
         asked = [of.provider.get(of.replica.remote_id, each) for each in absent]
@@ -54,11 +64,12 @@ def _store(of: Pass, page: Page, fresh: list[Item], known: links.KnownVersions, 
         fresh = [*fresh, *(item for item in there.values() if _is_news(item, known))]
     now = of.hub.now()
     with of.hub.transaction() as conn:
-        links.observe_items(conn, of.replica.id, fresh, now=now)
+        taken = take(of, conn, fresh) if take is not None and fresh else ()
+        links.observe_items(conn, of.replica.id, fresh, now=now, settled={item.remote_id for item in taken})
         links.observe_gone(conn, of.replica.id, [*page.removed, *absent], now=now)
         if page.cursor is not None:
             accounts.update_replica(conn, of.replica.id, cursor=page.cursor)
-    return [item.remote_id for item in fresh]
+    return taken
 
 
 def observe_one(of: Pass, remote_id: str, uid: str) -> str | None:

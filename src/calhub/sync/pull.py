@@ -7,15 +7,16 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from calhub.calendar.event import Content, InvalidEvent
+from calhub.calendar.event import InvalidEvent
 from calhub.calendar.fields import project
 from calhub.hub import events, inbox, links, lookup
 from calhub.hub.events import StoredEvent
 from calhub.hub.jsontext import loads
 from calhub.hub.links import Link, Observation
+from calhub.providers.base import Item
 from calhub.sync import guard
 from calhub.sync.context import Pass, hub_side, title
-from calhub.sync.plan import Bases, Pull, RemoteSide, Write, plan_pull
+from calhub.sync.plan import Bases, Pull, RemoteSide, plan_pull
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,40 +58,30 @@ def pull(of: Pass, remote_ids: Sequence[str]) -> bool:
     return True
 
 
-def pull_first(of: Pass, remote_ids: Sequence[str]) -> None:
-    """During a first pass: take brand-new items at once, page by page, so that memory stays bounded.
+def take_new(of: Pass, conn: Connection, items: Sequence[Item]) -> list[Item]:
+    """During a first pass: make events of brand-new items in the transaction that stores them. Returns those taken.
 
     Only plain creations are taken here; whatever meets something in the hub, or is refused by it, stays pending for
     `pull`, which looks at each alone.
     """
+    now, replica_id, calendar_id = of.hub.now(), of.replica.id, of.replica.calendar_id
+    fresh = lookup.strangers(conn, calendar_id, replica_id, items)
+    rows = [(calendar_id, item.uid, item.content) for item in fresh if item.uid and item.content is not None]
     try:
-        with of.hub.transaction() as conn:
-            taken = _take_new(conn, of, remote_ids)
+        with of.hub.transaction():  # a savepoint
+            stored = events.put_events(conn, rows, now=now, replica_id=replica_id, run_id=of.report.run_id)
+            links.set_links(
+                conn,
+                [
+                    links.link_row(
+                        replica_id, each.id, item.remote_id, each.content, each.content, item.version, each.rev, now
+                    )
+                    for each, item in zip(stored, fresh, strict=True)
+                ],
+            )
     except InvalidEvent:
-        return
-    for uid, content in taken:
-        of.report.count("pulled", "create")
-        write = Write(op="create", content=content, fields=tuple(sorted(content)))
-        of.report.note("hub", write, uid, title(content))
-
-
-def _take_new(conn: Connection, of: Pass, remote_ids: Sequence[str]) -> list[tuple[str, Content]]:
-    now, replica_id = of.hub.now(), of.replica.id
-    fresh: dict[str, tuple[Observation, Content]] = {}
-    for pair in _pairs(conn, of, remote_ids):
-        uid, content = pair.seen.uid, pair.seen.content
-        if pair.stored is None and pair.link is None and not pair.twin and uid is not None and content is not None:
-            fresh.setdefault(uid, (pair.seen, content))
-    rows = [(of.replica.calendar_id, uid, content) for uid, (_, content) in fresh.items()]
-    stored = events.put_events(conn, rows, now=now, replica_id=replica_id, run_id=of.report.run_id)
-    new_links = []
-    for each in stored:
-        seen, content = fresh[each.uid]
-        link = links.link_row(replica_id, each.id, seen.remote_id, content, content, seen.version, each.rev, now)
-        new_links.append(link)
-    links.set_links(conn, new_links)
-    links.settle(conn, replica_id, [seen.remote_id for seen, _ in fresh.values()])
-    return [(uid, content) for uid, (_, content) in fresh.items()]
+        return []
+    return fresh
 
 
 def hold(of: Pass, side: inbox.Side, reason: str, steps: list[guard.Step]) -> None:

@@ -8,6 +8,7 @@ ProviderError
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final
@@ -134,10 +135,14 @@ def _is_html(headers: Mapping[str, str]) -> bool:
 # Hrefs
 
 
+#: Path-absolute and without anything that resolving would change (empty and dot segments, queries, blanks).
+_WHOLE_PATH: Final = re.compile(r"(?:/[A-Za-z0-9_~%@+=,-][A-Za-z0-9_~%@+=,.-]*)+/?")
+
+
 def path_of(url: str, href: str) -> str:
     """The path of ``href``, as the server spelled it, seen from ``url``."""
-    if href.startswith("//"):
-        return href  # a path with an empty segment, never meant as a host
+    if _WHOLE_PATH.fullmatch(href) or href.startswith("//"):
+        return href  # as nearly all are; or a path with an empty segment, never meant as a host
     parts = urlsplit(urljoin(url, href))
     return f"{parts.path}?{parts.query}" if parts.query else parts.path
 

@@ -1,7 +1,7 @@
 """What changed in a calendar, by the best means its server has.
 
-- sync-collection (RFC 6578): the cursor holds the server's token. The REPORT asks for the bodies, too, which saves most
-  of a first pull; a server that does not give them there is asked by multiget instead.
+- sync-collection (RFC 6578): the cursor holds the server's token. The REPORT asks for the bodies, too, unless it is the
+  first; a server that does not give them there is asked by multiget instead.
 - getctag: the cursor holds the tag; while that is the same nothing is listed, else everything is (PROPFIND, Depth 1).
 - neither: everything is listed each time.
 
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from functools import cached_property
 from typing import Final
 
 from calhub.providers.base import Item, Known, Page, Trait
@@ -44,7 +45,6 @@ class Listing:
         self._url = url
         self._known = known
         self._names = _Names(known)
-        self._first = next(iter(known.ids()), None) is None
         self.bodies_in_sync = bodies_in_sync  # learned on the way, worth keeping for the next run
 
     def pages(self, cursor: str | None) -> Iterator[Page]:
@@ -62,7 +62,7 @@ class Listing:
             yield Page(cursor=cursor)
             return
         syncs = state.has(wire.tag(REPORTS), wire.tag("d:sync-collection"))
-        if syncs and self._first:
+        if syncs and next(self._known.ids(), None) is None:
             try:
                 yield from self._by_token("")
                 return
@@ -89,15 +89,17 @@ class Listing:
                 return
 
     def _round(self, token: str, round_: _Round) -> Iterator[Page]:
+        # A first pull fetches its bodies in parts: the server works on the next ones while we store the last.
+        bodies = self.bodies_in_sync and not round_.first
         try:
-            yield from self._report(token, round_, bodies=self.bodies_in_sync)
+            yield from self._report(token, round_, bodies=bodies)
             return
         except Rejected as error:
-            # A full answer with bodies may be beyond a limit of the server (Radicale: 400) where one without is not.
-            if not self.bodies_in_sync or not _worth_another_try(error):
+            # An answer with bodies may be beyond a limit of the server (Radicale: 400) where one without is not.
+            if not bodies or not _worth_another_try(error):
                 raise self._unusable(error, token) from error
         except Garbled:
-            if not self.bodies_in_sync:
+            if not bodies:
                 raise
         self.bodies_in_sync = False
         round_.clear()
@@ -119,7 +121,7 @@ class Listing:
                 if found.text is not None:
                     ready.append(found)
                 else:
-                    self.bodies_in_sync = self.bodies_in_sync and row.status >= 300
+                    self.bodies_in_sync = self.bodies_in_sync and (row.status >= 300 or not bodies)
                     wanted.append(found)
                 if len(ready) >= PAGE:
                     yield self._page(ready, round_.removed)
@@ -201,7 +203,7 @@ class Listing:
                 removed.append(remote_id)
         return Page(items=items, total=total)
 
-    @property
+    @cached_property
     def _own_path(self) -> str:
         return plain(path_of(self._url, self._url))
 

@@ -104,7 +104,6 @@ def upgrade() -> None:
         sa.UniqueConstraint("calendar_id", "uid", name="event_key"),
     )
     op.create_index("event_rev", "event", ["calendar_id", "rev"])
-    op.create_index("event_title", "event", ["title"])
     op.create_index("event_uid_index", "event", ["uid"])
     op.create_table(
         "replica",
@@ -271,10 +270,8 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["event_id"], ["event.id"], ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("id"),
     )
-    op.create_index("ix_occurrence_event_id", "occurrence", ["event_id"])
-    op.create_index("occurrence_calendar_range", "occurrence", ["calendar_id", "span", "start_ts"])
     op.create_index("occurrence_instance", "occurrence", ["event_id", "recurrence_id"], unique=True)
-    op.create_index("occurrence_range", "occurrence", ["span", "start_ts"])
+    op.create_index("occurrence_range", "occurrence", ["span", "start_ts", "calendar_id"])
     op.create_table(
         "participant",
         sa.Column("event_id", sa.Integer(), nullable=False),
