@@ -84,7 +84,8 @@ def test_each_file_is_read_or_refused_with_a_reason(files: dict[str, bytes]) -> 
             validate(entry.content)
             list(expand(entry.content, 0, 1 << 32, limit=100))
             assert read_object(write_object(entry.uid or "", entry.content, now=NOW)).content == entry.content, name
-            assert patch_object(entry.text, entry.uid or "", entry.content, now=NOW) is entry.text, name
+            text = entry.text
+            assert patch_object(text, entry.uid or "", entry.content, now=NOW) is text, name
             read += 1
     assert read > 300
 

@@ -184,8 +184,9 @@ class _Patch:
             losers = [
                 event for event in overrides if instance_key(event, self.table) == key and event is not masters[0]
             ]
+        lost = {id(event) for event in losers}
         for event in overrides:
-            if event is masters[0] or event in losers:
+            if event is masters[0] or id(event) in lost:
                 continue
             rid = self._recurrence_id(event)
             if rid in winners and event.rank < winners[rid].rank:

@@ -6,9 +6,10 @@ would move an event in time: those raise `InvalidEvent` with one sentence for th
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time
+from functools import cache
 from itertools import product
 from typing import Final
 
@@ -57,6 +58,9 @@ SINGLE: Final = frozenset(
 )  # fmt: skip
 MULTIPLE: Final = frozenset({"ATTENDEE", "CATEGORIES", "ATTACH", "CONFERENCE", "RRULE", "RDATE", "EXDATE"})
 
+#: Instances that the dates of one EXDATE may except; at every second of a day each is a great many.
+MOST_EXCEPTIONS: Final = 100_000
+
 STATUS: Final = {"TENTATIVE": "tentative", "CANCELLED": "cancelled"}
 
 
@@ -98,10 +102,12 @@ def open_calendars(lines: Sequence[str]) -> list[Component]:
 
 
 def zone_table(lines: Sequence[str], calendars: Sequence[Component]) -> ZoneTable:
-    def texts() -> dict[str, str]:
-        return {label: component_text(lines, zone) for label, zone in definitions(lines, calendars).items()}
+    return ZoneTable(zone_texts(lines, calendars))
 
-    return ZoneTable(texts)
+
+def zone_texts(lines: Sequence[str], calendars: Sequence[Component]) -> Callable[[], Mapping[str, str]]:
+    """The VTIMEZONEs by label, read when they are first asked for."""
+    return cache(lambda: {label: component_text(lines, zone) for label, zone in definitions(lines, calendars).items()})
 
 
 def definitions(lines: Sequence[str], calendars: Sequence[Component]) -> dict[str, Component]:
@@ -233,8 +239,9 @@ def read_series(lines: Sequence[str], events: Sequence[Vevent], table: ZoneTable
     masters = [event for event in events if event.recurrence_line is None]
     overrides = [event for event in events if event.recurrence_line is not None]
     if masters:
-        content = read_vevent(lines, masters[0], table)
-        if not all(same_master(lines, masters[0], other, table) for other in masters[1:]):
+        word = master_word(lines, masters[0], table)
+        content = dict(word[0])
+        if masters[1:] and any(master_word(lines, other, table) != word for other in masters[1:]):
             raise InvalidEvent("Several different events share one UID.")
         _read_recurrence(masters[0], content, table)
     else:
@@ -258,13 +265,10 @@ def _private_zones(content: Content, table: ZoneTable) -> dict[str, str]:
     return {tzid: text for tzid, text in sorted(table.used.items()) if tzid in named}
 
 
-def same_master(lines: Sequence[str], one: Vevent, two: Vevent, table: ZoneTable) -> bool:
-    """Whether two VEVENTs say the same, bookkeeping aside. Raises `InvalidEvent` if one cannot be read."""
-    rules_equal = all(
-        [row[2] for row in one.many.get(name, ())] == [row[2] for row in two.many.get(name, ())]
-        for name in ("RRULE", "RDATE", "EXDATE")
-    )
-    return rules_equal and read_vevent(lines, one, table) == read_vevent(lines, two, table)
+def master_word(lines: Sequence[str], event: Vevent, table: ZoneTable) -> tuple[Content, list[str]]:
+    """What a master says, to be compared with another; bookkeeping aside. Raises `InvalidEvent`."""
+    recurrence = [row[2] for name in ("RRULE", "RDATE", "EXDATE") for row in event.many.get(name, ())]
+    return read_vevent(lines, event, table), recurrence
 
 
 def is_detached(content: Content) -> bool:
@@ -391,7 +395,10 @@ def read_exdates(
 ) -> dict[str, list[str]]:
     """Raw value -> recurrence ids, of an EXDATE line. A date on a timed series excepts that whole day."""
     found = {}
-    for text in value.split(","):
+    texts = value.split(",")
+    if len(texts) * len(times) > MOST_EXCEPTIONS and any(len(text.strip()) == 8 for text in texts):
+        raise InvalidEvent("The event has more exceptions than can be kept.")
+    for text in texts:
         if text.strip():
             moment = read_moment(params, text, table)
             moments = [Moment(moment.wall + at) for at in times] if moment.is_date and times else [moment]

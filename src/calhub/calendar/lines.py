@@ -19,10 +19,12 @@ NO_PARAMS: Final[Params] = {}
 
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _CONTROL_BUT_NEWLINE: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
-_CHUNK: Final = re.compile(r"[^\r\n]*+(?:(?:\r*\n|\r)[ \t][^\r\n]*+)*+(?:\r*\n|\r|\Z)")
-_FOLD: Final = re.compile(r"(?:\r*\n|\r)[ \t]")
+#: A line end: LF, or CRs with or without one. All of a run at once, or a million CRs would take their square in time.
+_END: Final = r"(?:\r++\n?+|\n)"
+_CHUNK: Final = re.compile(rf"[^\r\n]*+(?:{_END}[ \t][^\r\n]*+)*+(?:{_END}|\Z)")
+_FOLD: Final = re.compile(rf"(?<!\r){_END}[ \t]")
 _QUOTED_HEAD: Final = re.compile(r'((?:[^":]++|"[^"]*+")*+):')
-_PARAM: Final = re.compile(r'([^=;]++)=((?:"[^"]*+"|[^";]++)*+)')
+_PARAM: Final = re.compile(r'(?:"[^"]*+"|[^";]++|")++')
 _ESCAPE: Final = re.compile(r"\\([\\;,nN])")
 _CARET: Final = re.compile(r"\^([\^n'])")
 _LIST_ITEM: Final = re.compile(r"(?:[^\\,]|\\.|\\\Z)+", re.DOTALL)
@@ -39,7 +41,7 @@ def decode(data: bytes) -> str:
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError:
-        whole = re.sub(rb"(?:\r*\n|\r)[ \t]", b"", data)
+        whole = re.sub(rb"(?<!\r)(?:\r++\n?+|\n)[ \t]", b"", data)
     try:
         return whole.decode("utf-8")
     except UnicodeDecodeError:
@@ -51,7 +53,7 @@ def unfold(text: str) -> list[str]:
     if "\r" in text:
         text = text.replace("\r\n", "\n")
         if "\r" in text:
-            text = re.sub(r"\r*\n|\r", "\n", text)
+            text = re.sub(_END, "\n", text)
     text = re.sub(r"\n[ \t]", "", text) if "\n\t" in text else text.replace("\n ", "")
     if _CONTROL_BUT_NEWLINE.search(text):
         text = _CONTROL_BUT_NEWLINE.sub("", text)
@@ -102,14 +104,15 @@ def parse_line(line: str) -> tuple[str, Params, str] | None:
 
 
 def _parse_params(text: str) -> Params:
-    if '"' in text:
-        pairs: Iterable[tuple[str, str]] = _PARAM.findall(text)
-    else:
-        pairs = [(name, value) for name, equals, value in (part.partition("=") for part in text.split(";")) if equals]
     params: dict[str, str] = {}
-    for name, value in pairs:
+    for name, value in _pairs(text):
         params.setdefault(name.upper(), _param_value(value))
     return params
+
+
+def _pairs(text: str) -> list[tuple[str, str]]:
+    parts = _PARAM.findall(text) if '"' in text else text.split(";")
+    return [(name, value) for name, equals, value in (part.partition("=") for part in parts) if name and equals]
 
 
 def _param_value(value: str) -> str:
@@ -124,7 +127,7 @@ def kept_params(line: str, known: frozenset[str]) -> list[str]:
     """The parameters of a line as written (``X-FOO="a;b"``), without those named in ``known``."""
     match = _QUOTED_HEAD.match(line)
     head = match[1] if match else line.partition(":")[0]
-    return [f"{name}={value}" for name, value in _PARAM.findall(head.partition(";")[2]) if name.upper() not in known]
+    return [f"{name}={value}" for name, value in _pairs(head.partition(";")[2]) if name.upper() not in known]
 
 
 def make_line(name: str, params: Iterable[tuple[str, str]], value: str, kept: Sequence[str] = ()) -> str:
