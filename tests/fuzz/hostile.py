@@ -17,7 +17,7 @@ from calhub.providers.caldav.wire import BadXml, Multistatus, error_body
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 FAR = 1 << 40
-MILLION = 1_000_000
+MILLION = 500_000
 HEAD = "UID:u\nDTSTAMP:20260101T000000Z\nDTSTART:20260101T090000Z\nDTEND:20260101T100000Z\n"
 EVERY_SECOND = (
     f"BYHOUR={','.join(map(str, range(24)))};BYMINUTE={','.join(map(str, range(60)))};"
@@ -48,22 +48,20 @@ def responses(inner: str) -> str:
 
 #: Texts of items and feeds.
 TEXTS: dict[str, Callable[[], str]] = {
-    "a million carriage returns": lambda: "\r" * MILLION,
-    "a million carriage returns in an event": lambda: calendar(HEAD + "X-A:1" + "\r" * MILLION + "X-B:2\n"),
-    "a million folds": lambda: calendar(HEAD + "SUMMARY:" + "a\n " * MILLION + "\n"),
-    "a million folds of nothing": lambda: calendar(HEAD + "SUMMARY:" + "\n " * MILLION + "\n"),
+    "half a million carriage returns": lambda: "\r" * MILLION,
+    "half a million carriage returns in an event": lambda: calendar(HEAD + "X-A:1" + "\r" * MILLION + "X-B:2\n"),
+    "half a million folds": lambda: calendar(HEAD + "SUMMARY:" + "a\n " * MILLION + "\n"),
+    "half a million folds of nothing": lambda: calendar(HEAD + "SUMMARY:" + "\n " * MILLION + "\n"),
     "a fold of many blanks": lambda: calendar(HEAD + "SUMMARY:" + "\n\t" * 5 + " " * MILLION + "\n"),
     "a line without end": lambda: "BEGIN:VCALENDAR\n" + "A" * (4 * MILLION),
     "a parameter without end": lambda: calendar(HEAD + 'X-A;P="1";' + "a" * MILLION + ":v\n"),
-    "a million quotes": lambda: calendar(HEAD + "X-A;P=" + '"' * MILLION + ":v\n"),
-    "a million parameters": lambda: calendar(HEAD + "ATTENDEE" + ';P="1"' * MILLION + ":mailto:a@b\n"),
-    "a million backslashes": lambda: calendar(HEAD + "CATEGORIES:" + "\\" * MILLION + "\n"),
-    "a million categories": lambda: calendar(HEAD + "CATEGORIES:" + "a\\,," * MILLION + "\n"),
-    "a million components, each in the last": lambda: "BEGIN:X\n" * MILLION,
+    "half a million quotes": lambda: calendar(HEAD + "X-A;P=" + '"' * MILLION + ":v\n"),
+    "half a million parameters": lambda: calendar(HEAD + "ATTENDEE" + ';P="1"' * MILLION + ":mailto:a@b\n"),
+    "half a million backslashes": lambda: calendar(HEAD + "CATEGORIES:" + "\\" * MILLION + "\n"),
+    "half a million categories": lambda: calendar(HEAD + "CATEGORIES:" + "a\\,," * MILLION + "\n"),
+    "half a million components, each in the last": lambda: "BEGIN:X\n" * MILLION,
     "as deep in an event": lambda: calendar(HEAD + "BEGIN:X\n" * 100_000 + "END:X\n" * 100_000),
-    "a quarter of a million exceptions": lambda: calendar(
-        HEAD + "RRULE:FREQ=DAILY\nEXDATE:" + ",".join(dates(250_000)) + "\n"
-    ),
+    "sixty thousand exceptions": lambda: calendar(HEAD + "RRULE:FREQ=DAILY\nEXDATE:" + ",".join(dates(60_000)) + "\n"),
     "whole days except every second": lambda: calendar(
         HEAD + f"RRULE:FREQ=DAILY;{EVERY_SECOND}\nEXDATE;VALUE=DATE:" + ",".join(d[:8] for d in dates(9000)) + "\n"
     ),
@@ -122,12 +120,14 @@ ANSWERS: dict[str, Callable[[], str]] = {
         + "]>"
         + responses("<d:response><d:href>&a29;</d:href></d:response>")
     ),
-    "a million elements, each in the last": lambda: "<a>" * MILLION,
-    "a million attributes": lambda: "<a " + " ".join(f'b{n}=""' for n in range(MILLION)) + "/>",
-    "a million references": lambda: responses("<d:response><d:href>" + "&#1;" * MILLION + "</d:href></d:response>"),
-    "a reference of a million zeros": lambda: responses("&#" + "0" * MILLION + ";"),
-    "a million empty responses": lambda: responses("<d:response/>" * MILLION),
-    "a million properties": lambda: responses(
+    "half a million elements, each in the last": lambda: "<a>" * MILLION,
+    "half a million attributes": lambda: "<a " + " ".join(f'b{n}=""' for n in range(MILLION)) + "/>",
+    "half a million references": lambda: responses(
+        "<d:response><d:href>" + "&#1;" * MILLION + "</d:href></d:response>"
+    ),
+    "a reference of half a million zeros": lambda: responses("&#" + "0" * MILLION + ";"),
+    "half a million empty responses": lambda: responses("<d:response/>" * MILLION),
+    "half a million properties": lambda: responses(
         "<d:response><d:href>/a</d:href><d:propstat><d:prop>"
         + "<d:a/>" * MILLION
         + "</d:prop></d:propstat></d:response>"

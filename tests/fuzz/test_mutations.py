@@ -1,0 +1,63 @@
+"""Sound and nasty inputs, cut up and put together at random: the readers answer, or raise the errors they declare."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.fuzz import targets
+from tests.fuzz.seeds import ANSWERS, ITEMS, WORDS
+
+
+@st.composite
+def mutated(draw: st.DrawFn, seeds: tuple[bytes, ...]) -> bytes:
+    """A seed with pieces dropped, doubled, moved, swapped for another seed's, and words put in."""
+    data = bytearray(draw(st.sampled_from(seeds)))
+    for _ in range(draw(st.integers(1, 5))):
+        at, to = sorted((draw(st.integers(0, len(data))), draw(st.integers(0, len(data)))))
+        piece = bytes(data[at:to])
+        kind = draw(st.sampled_from(["word", "word", "drop", "double", "move", "other", "byte"]))
+        if kind in ("word", "other"):
+            words = (
+                WORDS if kind == "word" else tuple(line + b"\n" for line in draw(st.sampled_from(seeds)).split(b"\n"))
+            )
+            if draw(st.booleans()):  # at the start of a line, where it means most
+                at = data.rfind(b"\n", 0, at) + 1
+            data[at:at] = draw(st.sampled_from(words))
+        elif kind == "byte":
+            data[at : at + 1] = draw(st.binary(min_size=1, max_size=2))
+        elif kind == "double":
+            data[to:to] = piece[:2000]
+        else:
+            del data[at : min(to, at + draw(st.integers(1, 60)))]
+            if kind == "move":
+                position = draw(st.integers(0, len(data)))
+                data[position:position] = piece
+    return bytes(data)
+
+
+@settings(max_examples=300, deadline=None, print_blob=True)
+@given(mutated(ITEMS) | st.binary(max_size=200))
+def test_items_and_feeds(data: bytes) -> None:
+    """Any bytes as a text, as an item, and as a feed."""
+    for target in (targets.lines, targets.item, targets.feed):
+        target(data)
+
+
+@settings(max_examples=200, deadline=None, print_blob=True)
+@given(mutated(ANSWERS) | st.binary(max_size=200))
+def test_answers(data: bytes) -> None:
+    """Any bytes as the answer of a WebDAV server."""
+    targets.answer(data)
+
+
+@pytest.mark.parametrize("data", ITEMS)
+def test_seeds_of_items(data: bytes) -> None:
+    """The seeds themselves are inputs like any other."""
+    for target in (targets.lines, targets.item, targets.feed):
+        target(data)
+
+
+@pytest.mark.parametrize("data", ANSWERS)
+def test_seeds_of_answers(data: bytes) -> None:
+    targets.answer(data)
