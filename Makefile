@@ -5,11 +5,12 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DELETE_ON_ERROR:
-.PHONY: help test check archives demo bench docs clean
+.PHONY: help test check archives fuzz demo bench docs clean
 
 help:
 	@echo "make demo    see calhub work: two real CalDAV servers and a folder, in a temporary home"
 	@echo "make test    every check: linter, formatter, strict type checker, tests"
+	@echo "make fuzz    feed the readers of calendar files and of server answers with nonsense (MINUTES=5 to choose)"
 	@echo "make bench   speed, side by side with vdirsyncer and khal (SIZES=1000,10000 to choose)"
 	@echo "make docs    write the generated pages of docs/ anew"
 	@echo "make clean   remove what the commands above made"
@@ -38,6 +39,11 @@ archives: .archives/.ready
 		$$(grep -E '^(icalendar|recurring-ical-events)==' requirements-dev.txt)
 	@touch $@
 
+MINUTES ?= 5
+fuzz: $(READY)
+	$(BIN)/python -m pip install --quiet atheris || echo "No atheris for this Python: fuzzing with Hypothesis."
+	$(BIN)/python -m scripts.fuzz --minutes $(MINUTES)
+
 demo: $(READY)
 	@$(BIN)/calhub demo
 
@@ -55,5 +61,5 @@ docs: $(READY)
 	$(BIN)/python scripts/cli_reference.py
 
 clean:
-	rm -rf .venv .archives .bench .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
+	rm -rf .venv .archives .fuzz .bench .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
 	find src tests bench scripts -name __pycache__ -type d -prune -exec rm -rf {} +

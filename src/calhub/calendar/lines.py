@@ -28,6 +28,7 @@ _PARAM: Final = re.compile(r'(?:"[^"]*+"|[^";]++|")++')
 _ESCAPE: Final = re.compile(r"\\([\\;,nN])")
 _CARET: Final = re.compile(r"\^([\^n'])")
 _LIST_ITEM: Final = re.compile(r"(?:[^\\,]|\\.|\\\Z)+", re.DOTALL)
+_MARK: Final = re.compile("^\ufeff", re.MULTILINE)
 _NAME: Final = re.compile(r"[A-Za-z0-9-]+")
 
 
@@ -57,7 +58,9 @@ def unfold(text: str) -> list[str]:
     text = re.sub(r"\n[ \t]", "", text) if "\n\t" in text else text.replace("\n ", "")
     if _CONTROL_BUT_NEWLINE.search(text):
         text = _CONTROL_BUT_NEWLINE.sub("", text)
-    return text.removeprefix("\ufeff").split("\n")
+    if "\ufeff" in text:  # also where files were put one after the other
+        text = _MARK.sub("", text)
+    return text.split("\n")
 
 
 def chunks(text: str) -> list[str]:
@@ -91,16 +94,19 @@ def fold(line: str, newline: str = "\r\n") -> str:
 
 
 def parse_line(line: str) -> tuple[str, Params, str] | None:
-    """``(NAME, params, raw value)`` of a logical line, or None if it is none (no colon, or no name)."""
+    """``(NAME, params, raw value)`` of a logical line, or None if it is none (no colon, or no name).
+
+    A name with other than ASCII letters is none: some of those become ASCII, or two, in upper case.
+    """
     head, colon, value = line.partition(":")
     if '"' in head and (match := _QUOTED_HEAD.match(line)):
         head, value = match[1], line[match.end() :]
     if not colon:
         return None
     if ";" not in head:
-        return (head.upper(), NO_PARAMS, value) if head else None
+        return (head.upper(), NO_PARAMS, value) if head and head.isascii() else None
     name, _, rest = head.partition(";")
-    return (name.upper(), _parse_params(rest), value) if name else None
+    return (name.upper(), _parse_params(rest), value) if name and name.isascii() else None
 
 
 def _parse_params(text: str) -> Params:
