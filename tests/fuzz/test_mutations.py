@@ -54,6 +54,16 @@ def test_answers(data: bytes) -> None:
 FOUND = (
     # A byte order mark in the middle, where files were put one after the other: one view of the text dropped it.
     item("DTSTART:20260101T100000Z\n\ufeffSUMMARY:a"),
+    # The last hour of the calendar, in another zone.
+    item("DTSTART;TZID=Asia/Tokyo:20260101T100000\nRRULE:FREQ=DAILY\nEXDATE:99991231T235960Z"),
+    # One loose instance twice, named in its zone and without.
+    item(
+        "RECURRENCE-ID;TZID=Europe/Berlin:20260119T100000\nDTSTART;TZID=Europe/Berlin:20260120T120000\nEND:VEVENT\n"
+        "BEGIN:VEVENT\nUID:u@example.com\nRECURRENCE-ID:20260119T100000\n"
+        "DTSTART;TZID=Europe/Berlin:20260120T120000\nDURATION:PT90M"
+    ),
+    # Two rules on an instance without a master.
+    item("DTSTART:20260202T090000Z\nRECURRENCE-ID:20260202T090000Z\nRRULE:FREQ=DAILY\nRRULE:FREQ=WEEKLY"),
     # A letter that is two in upper case.
     item("DTSTART:20260101T100000Z\nX-\u00df:a\n\u017fUMMARY:b"),
 )

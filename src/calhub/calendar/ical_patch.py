@@ -27,6 +27,7 @@ from calhub.calendar.ical_read import (
     read_series,
     read_vevent,
     recurrence_extra,
+    slot,
     vevents,
     zone_table,
 )
@@ -199,7 +200,7 @@ class _Patch:
         self._patch_master(masters[0], self._patch_overrides(winners))
 
     def _recurrence_id(self, event: Vevent) -> str:
-        return self.frame.recurrence_id(read_moment(*event.one["RECURRENCE-ID"], self.table))
+        return self.frame.recurrence_id(slot(event, self.table, loose=is_detached(self.content)))
 
     def _patch_master(self, event: Vevent, cancelled: set[str]) -> None:
         before = read_vevent(self.lines, event, self.table)

@@ -146,7 +146,7 @@ def scan(lines: Sequence[str], component: Component) -> Vevent:
             many.setdefault(name, []).append((params, value, line))
         elif name not in IGNORED and not name.startswith(IGNORED_PREFIX) and name != "RRULE" and is_name(name):
             event.extra.setdefault(name, []).append(extra_line(name, line))
-    if "RRULE" in many:
+    if "RRULE" in many and event.recurrence_line is None:  # on an instance a rule means nothing
         for _, _, line in many["RRULE"][1:]:
             event.extra.setdefault("RRULE", []).append(extra_line("RRULE", line))
     return event
@@ -287,9 +287,17 @@ def recurrence_extra(event: Vevent) -> str:
 
 
 def instance_key(event: Vevent, table: ZoneTable) -> datetime:
-    """The instant that RECURRENCE-ID names."""
-    moment = read_moment(*event.one["RECURRENCE-ID"], table)
+    """The instant that the RECURRENCE-ID of a loose instance names."""
+    moment = slot(event, table, loose=True)
     return Frame({"start": moment.wall}, table.used).instant(moment)
+
+
+def slot(event: Vevent, table: ZoneTable, *, loose: bool) -> Moment:
+    """What RECURRENCE-ID says; on a loose instance, which has no master to go by, in the zone of its own start."""
+    moment = read_moment(*event.one["RECURRENCE-ID"], table)
+    if not loose or moment.zone or moment.is_date or "DTSTART" not in event.one:
+        return moment
+    return Moment(moment.wall, read_moment(*event.one["DTSTART"], table).zone)
 
 
 def first_instance(overrides: Sequence[Vevent], table: ZoneTable) -> Vevent:
@@ -316,7 +324,7 @@ def _read_overrides(lines: Sequence[str], overrides: list[Vevent], content: Cont
     cancels = not detached and content.get("status") != "cancelled"
     latest: dict[str, Vevent] = {}
     for event in overrides:
-        rid = frame.recurrence_id(read_moment(*event.one["RECURRENCE-ID"], table))
+        rid = frame.recurrence_id(slot(event, table, loose=detached))
         if rid not in latest or event.rank >= latest[rid].rank:
             latest[rid] = event
     patches: dict[str, Content] = {}
