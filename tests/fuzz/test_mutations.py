@@ -62,6 +62,10 @@ FOUND = (
         "BEGIN:VEVENT\nUID:u@example.com\nRECURRENCE-ID:20260119T100000\n"
         "DTSTART;TZID=Europe/Berlin:20260120T120000\nDURATION:PT90M"
     ),
+    # A word that does not come back from upper case.
+    item("DTSTART:20260101T100000Z\nATTENDEE;PARTSTAT=\u00b5;CUTYPE=\u00b5:mailto:a@b\nCONFERENCE;FEATURE=\u00b5:x:y"),
+    # A line that begins with a blank once its control characters are gone.
+    item("DTSTART:20260101T100000Z\nSUMMARY:a\n\0\tb").replace(b"UID:u@example.com\r\n", b""),
     # Two rules on an instance without a master.
     item("DTSTART:20260202T090000Z\nRECURRENCE-ID:20260202T090000Z\nRRULE:FREQ=DAILY\nRRULE:FREQ=WEEKLY"),
     # A letter that is two in upper case.

@@ -181,8 +181,11 @@ class Component:
         self.children: list[Component] = []
 
     def lines(self, lines: Sequence[str]) -> list[str]:
-        """All its logical lines, BEGIN and END and those of sub-components included."""
-        return [line for line in lines[self.first : self.last + 1] if line]
+        """All its logical lines, BEGIN and END and those of sub-components included.
+
+        Not one that begins with a blank: it would be a fold of the line before, and means nothing.
+        """
+        return [line for line in lines[self.first : self.last + 1] if line and line[0] not in " \t"]
 
 
 def parse_components(lines: Sequence[str]) -> list[Component]:
