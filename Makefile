@@ -5,13 +5,14 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DELETE_ON_ERROR:
-.PHONY: help test check archives fuzz demo bench docs clean
+.PHONY: help test check archives fuzz demo bench bench-docs soak docs clean
 
 help:
 	@echo "make demo    see calhub work: two real CalDAV servers and a folder, in a temporary home"
 	@echo "make test    every check: linter, formatter, strict type checker, tests"
+	@echo "make bench   speed, side by side with vdirsyncer and khal (SIZES=1000,10000 ONLY=pull to choose)"
+	@echo "make soak    the engine against made-up users, services and crashes (SECONDS=60 SEED=1 RUNS=0)"
 	@echo "make fuzz    feed the readers of calendar files and of server answers with nonsense (MINUTES=5 to choose)"
-	@echo "make bench   speed, side by side with vdirsyncer and khal (SIZES=1000,10000 to choose)"
 	@echo "make docs    write the generated pages of docs/ anew"
 	@echo "make clean   remove what the commands above made"
 
@@ -41,13 +42,14 @@ archives: .archives/.ready
 
 MINUTES ?= 5
 fuzz: $(READY)
-	$(BIN)/python -m pip install --quiet atheris || echo "No atheris for this Python: fuzzing with Hypothesis."
+	$(BIN)/python -m pip install --quiet 'atheris>=3' || echo "No atheris for this Python: fuzzing with Hypothesis."
 	$(BIN)/python -m scripts.fuzz --minutes $(MINUTES)
 
 demo: $(READY)
 	@$(BIN)/calhub demo
 
 SIZES ?= 1000,10000
+ONLY ?=
 .bench/.ready: bench/requirements.txt
 	rm -rf .bench
 	$(PYTHON) -m venv .bench
@@ -55,7 +57,17 @@ SIZES ?= 1000,10000
 	@touch $@
 
 bench: $(READY) .bench/.ready
-	$(BIN)/python -m bench --sizes $(SIZES)
+	$(BIN)/python -m bench --sizes $(SIZES) --only "$(ONLY)"
+
+# The results page and the plot, from the last run of `make bench`.
+bench-docs: $(READY)
+	$(BIN)/python -m bench --report
+
+SECONDS ?= 60
+SEED ?= 1
+RUNS ?= 0
+soak: $(READY)
+	$(BIN)/python scripts/soak.py --seconds $(SECONDS) --seed $(SEED) --runs $(RUNS)
 
 docs: $(READY)
 	$(BIN)/python scripts/cli_reference.py

@@ -148,7 +148,6 @@ def _connect(path: Path, *, writes: bool) -> sqlite3.Connection:
     db.execute("PRAGMA foreign_keys = ON")
     db.execute("PRAGMA synchronous = FULL")
     db.execute("PRAGMA temp_store = MEMORY")
-    db.execute("PRAGMA cache_size = -65536")  # 64 MiB at most: the indexes of a big hub, written in random order
     if writes:
         db.execute("PRAGMA journal_mode = WAL")
     else:

@@ -19,8 +19,20 @@ from functools import partial
 from itertools import pairwise
 from typing import Any, Literal
 
+from calhub.calendar import fields
 from calhub.calendar.event import Content
-from calhub.providers.base import Capabilities, Item, Known, OneByOne, Outcome, Page, RemoteCalendar, Stale
+from calhub.providers.base import (
+    Capabilities,
+    Done,
+    Item,
+    Known,
+    OneByOne,
+    Outcome,
+    Page,
+    RemoteCalendar,
+    Stale,
+    Unknown,
+)
 from calhub.testing.memory_service import How, Mail, MemoryService, Method, Quirks, Request
 
 __all__ = ["How", "Mail", "MemoryProvider", "MemoryService", "Method", "Quirks", "Request"]
@@ -103,6 +115,15 @@ class MemoryProvider(OneByOne):
         self, calendar: str, remote_id: str, uid: str, content: Content, *, expected: str | None, raw: str | None
     ) -> Outcome:
         del raw  # the service patches by field itself
+        outcome: Outcome = Stale()
+        for number, target in enumerate(self._stages(calendar, remote_id, content)):
+            outcome = self._update(calendar, remote_id, uid, target, expected)
+            if not isinstance(outcome, Done) or outcome.echo is None:
+                return Unknown("The series was written in part.") if number else outcome
+            expected = outcome.echo.version
+        return outcome
+
+    def _update(self, calendar: str, remote_id: str, uid: str, content: Content, expected: str | None) -> Outcome:
         if self._moved(calendar, remote_id, expected):
             return Stale()
         return self._write(
@@ -114,6 +135,22 @@ class MemoryProvider(OneByOne):
             expected=expected,
             content=content,
         )
+
+    def _stages(self, calendar: str, remote_id: str, content: Content) -> list[Content]:
+        """The contents an item has in turn while it is being written: one, unless its exceptions are written apart."""
+        row = self.service.find_calendar(calendar).rows.get(remote_id)
+        if not self.service.quirks.exceptions_apart or row is None:
+            return [content]
+        now = fields.project(row.content, self.service.quirks.keeps)
+        patch = fields.diff(now, content)
+        exceptions = [path for path in patch if path[0] == "overrides"]
+        parts = [{path: pair for path, pair in patch.items() if path not in exceptions}]
+        parts += [{path: patch[path]} for path in exceptions]
+        stages = []
+        for part in filter(None, parts):
+            now = fields.apply(now, part)
+            stages.append(now)
+        return stages or [content]
 
     def delete(self, calendar: str, remote_id: str, *, expected: str | None) -> Outcome:
         if self._moved(calendar, remote_id, expected, gone_is_moved=False):

@@ -59,6 +59,7 @@ class Quirks:
     no_conditional_writes: bool = False  # the service overwrites whatever is there; the provider looks first
     no_deletion_feed: bool = False  # incremental listings do not mention deletions
     no_chosen_ids: bool = False  # the service names a created item itself
+    exceptions_apart: bool = False  # an update of a series is one request for the master and one for each exception
     batch_writes: int = 1  # writes the provider takes in one call
     page_size: int | None = None  # rows a page; None = everything in one
 
@@ -184,6 +185,15 @@ class MemoryService:
         """
         self._faults.append(_Fault(call, how, skip, times, retry_after))
 
+    def mend(self, calendar: str) -> None:
+        """No more planned faults; late writes arrive, unreadable items can be read again."""
+        with self.lock:
+            self._faults.clear()
+            self._arrive()
+            for remote_id, row in list(self.calendars[calendar].rows.items()):
+                if row.problem is not None:
+                    self._store(calendar, remote_id, row.uid, row.content)
+
     def expire_cursors(self) -> None:
         """No cursor given out so far is accepted any more."""
         self.epoch += 1
@@ -232,6 +242,10 @@ class MemoryService:
                 self._late.append(apply)
             return outcome
 
+    def shown(self, content: Content) -> Content:
+        """What this service would keep of a content that was written to it, and show."""
+        return self._rewritten(fields.project(deepcopy(content), self.quirks.keeps))
+
     def find_calendar(self, calendar: str) -> _Calendar:
         """The calendar, or a `ProviderError` with trait GONE."""
         if calendar not in self.calendars:
@@ -263,7 +277,7 @@ class MemoryService:
             remote_id = self.name("own")
         if self.quirks.rewrites_uid:
             uid = self.name("uid")
-        self._store(calendar, remote_id, uid, self._rewritten(fields.project(deepcopy(content), self.quirks.keeps)))
+        self._store(calendar, remote_id, uid, self.shown(content))
         self._mail(uid, content, notify)
         return Done(self.item(calendar, remote_id))
 
@@ -277,7 +291,7 @@ class MemoryService:
         if row is None or (row.version != expected and expected is not None and not self.quirks.no_conditional_writes):
             return Stale()
         keeps = self.quirks.keeps
-        patch = fields.diff(fields.project(row.content, keeps), self._rewritten(fields.project(content, keeps)))
+        patch = fields.diff(fields.project(row.content, keeps), self.shown(content))
         self._store(calendar, remote_id, row.uid, fields.apply(deepcopy(row.content), deepcopy(patch)))
         self._mail(row.uid, content, notify)
         return Done(self.item(calendar, remote_id))
@@ -341,6 +355,9 @@ class MemoryService:
     def _end(self, method: str) -> None:
         if self.hook is not None:
             self.hook(f"{method}:after")
+        self._arrive()
+
+    def _arrive(self) -> None:
         late, self._late = self._late, []
         for apply in late:
             apply()

@@ -1,7 +1,7 @@
 """What changed in a calendar, by the best means its server has.
 
-- sync-collection (RFC 6578): the cursor holds the server's token. The REPORT asks for the bodies, too, unless it is the
-  first; a server that does not give them there is asked by multiget instead.
+- sync-collection (RFC 6578): the cursor holds the server's token. The REPORT asks for the bodies, too, which saves most
+  of a first pull; a server that does not give them there is asked by multiget instead.
 - getctag: the cursor holds the tag; while that is the same nothing is listed, else everything is (PROPFIND, Depth 1).
 - neither: everything is listed each time.
 
@@ -56,18 +56,20 @@ class Listing:
                 return
             except SyncUnusable:
                 pass
-        state = self._dav.properties(self._url, "d:resourcetype", REPORTS, CTAG)
-        tag = state.text(wire.tag(CTAG))
-        if tag is not None and tag == saved.get("ctag"):
-            yield Page(cursor=cursor)
-            return
+        first = next(self._known.ids(), None) is None
+        # A ctag may cost the server as much as a listing, so it is not asked for where it may not be needed.
+        state = self._dav.properties(self._url, "d:resourcetype", REPORTS, *([] if first else [CTAG]))
         syncs = state.has(wire.tag(REPORTS), wire.tag("d:sync-collection"))
-        if syncs and next(self._known.ids(), None) is None:
+        if syncs and first:
             try:
                 yield from self._by_token("")
                 return
             except SyncUnusable:
                 syncs = False
+        tag = (self._dav.properties(self._url, CTAG) if first else state).text(wire.tag(CTAG))
+        if tag is not None and tag == saved.get("ctag"):
+            yield Page(cursor=cursor)
+            return
         # The token is read before the listing: what changes in between is then reported twice, not never.
         token = self._dav.properties(self._url, TOKEN).text(wire.tag(TOKEN)) if syncs else None
         yield from self._in_full(encode_cursor(token, tag))
@@ -89,17 +91,15 @@ class Listing:
                 return
 
     def _round(self, token: str, round_: _Round) -> Iterator[Page]:
-        # A first pull fetches its bodies in parts: the server works on the next ones while we store the last.
-        bodies = self.bodies_in_sync and not round_.first
         try:
-            yield from self._report(token, round_, bodies=bodies)
+            yield from self._report(token, round_, bodies=self.bodies_in_sync)
             return
         except Rejected as error:
-            # An answer with bodies may be beyond a limit of the server (Radicale: 400) where one without is not.
-            if not bodies or not _worth_another_try(error):
+            # A full answer with bodies may be beyond a limit of the server (Radicale: 400) where one without is not.
+            if not self.bodies_in_sync or not _worth_another_try(error):
                 raise self._unusable(error, token) from error
         except Garbled:
-            if not bodies:
+            if not self.bodies_in_sync:
                 raise
         self.bodies_in_sync = False
         round_.clear()
@@ -121,7 +121,7 @@ class Listing:
                 if found.text is not None:
                     ready.append(found)
                 else:
-                    self.bodies_in_sync = self.bodies_in_sync and (row.status >= 300 or not bodies)
+                    self.bodies_in_sync = self.bodies_in_sync and row.status >= 300
                     wanted.append(found)
                 if len(ready) >= PAGE:
                     yield self._page(ready, round_.removed)
