@@ -5,7 +5,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DELETE_ON_ERROR:
-.PHONY: help test check demo bench bench-docs soak kill docs clean
+.PHONY: help test check archives fuzz demo bench bench-docs soak kill docs clean
 
 help:
 	@echo "make demo    see calhub work: two real CalDAV servers and a folder, in a temporary home"
@@ -13,6 +13,7 @@ help:
 	@echo "make bench   speed, side by side with vdirsyncer and khal (SIZES=1000,10000 ONLY=pull to choose)"
 	@echo "make soak    the engine against made-up users, services and crashes (SECONDS=60 SEED=1 RUNS=0)"
 	@echo "make kill    kill 50 syncs at chosen moments, run each again and compare (KILLS=10 SEED=2 to choose)"
+	@echo "make fuzz    feed the readers of calendar files and of server answers with nonsense (MINUTES=5 to choose)"
 	@echo "make docs    write the generated pages of docs/ anew"
 	@echo "make clean   remove what the commands above made"
 
@@ -29,8 +30,21 @@ check: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-test: check
+test: check archives
 	$(BIN)/pytest -n 2
+
+# Source archives whose calendar files the tests read; as such, not as wheels, which have none.
+archives: .archives/.ready
+.archives/.ready: $(READY)
+	rm -rf .archives
+	$(BIN)/python -m pip download --quiet --no-deps --no-binary icalendar,recurring-ical-events --dest .archives \
+		$$(grep -E '^(icalendar|recurring-ical-events)==' requirements-dev.txt)
+	@touch $@
+
+MINUTES ?= 5
+fuzz: $(READY)
+	$(BIN)/python -m pip install --quiet 'atheris>=3' || echo "No atheris for this Python: fuzzing with Hypothesis."
+	$(BIN)/python -m scripts.fuzz --minutes $(MINUTES)
 
 demo: $(READY)
 	@$(BIN)/calhub demo
@@ -64,5 +78,5 @@ docs: $(READY)
 	$(BIN)/python scripts/cli_reference.py
 
 clean:
-	rm -rf .venv .bench .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
+	rm -rf .venv .archives .fuzz .bench .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
 	find src tests bench scripts -name __pycache__ -type d -prune -exec rm -rf {} +

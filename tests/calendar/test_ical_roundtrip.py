@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from hypothesis import given, settings
+import pytest
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from calhub.calendar.event import Content
 from calhub.calendar.ical import patch_object, read_calendar, read_object, write_calendar, write_object
-from calhub.calendar.ical_time import Frame, Moment, instance_patch
+from calhub.calendar.ical_time import Frame, Moment, instance, instance_patch
 from calhub.calendar.ical_values import in_order
 from calhub.calendar.lines import chunks, fold, logical, unfold
 
@@ -181,3 +183,75 @@ def test_two_private_zones_with_one_label_stay_apart() -> None:
     read = [(entry.content or {})["zones"] for entry in entries]
     assert [name for zones in read for name in zones] == ["Own", "Own (2)", "Own"]
     assert all(offsets[uid] in text for uid, zones in zip(offsets, read, strict=True) for text in zones.values())
+
+
+def bare(content: Content) -> Content:
+    return {name: value for name, value in content.items() if name in ("start", "end", "all_day", "time_zone")}
+
+
+@settings(max_examples=150, deadline=None)
+@given(contents(), st.data())
+def test_an_edit_of_one_field_changes_that_field_alone(content: Content, data: st.DataObject) -> None:
+    """Parse, edit one field, write, parse: the difference is that field; patched into the text, so are the lines."""
+    edit = data.draw(details.filter(bool), label="edit")
+    name = data.draw(st.sampled_from(sorted(edit)), label="field")
+    assume(name != "status")  # of a series and its instances together: a cancelled instance may be an exception
+    wanted = content | {name: edit[name]}
+    text = write_object("u", content, now=NOW)
+
+    for written in (write_object("u", wanted, now=NOW), patch_object(text, "u", wanted, now=NOW)):
+        read = read_object(written).content
+        overrides = {rid: instance(read, rid) for rid in read.get("overrides", {})}
+        assert {key: value for key, value in read.items() if key not in (name, "overrides")} == {
+            key: value for key, value in content.items() if key not in (name, "overrides")
+        }
+        assert read[name] == edit[name]
+        assert overrides == {rid: instance(wanted, rid) for rid in wanted.get("overrides", {})}
+
+
+NASTY = "\r".join(
+    [
+        "\ufeffbegin:vcalendar", "version:2.0", "X-WR-CALNAME:no colon after this", "prose of a broken fold",
+        "begin:vevent", "uid;x-a=\"1:2\":u", "dtstart;tzid=\"W. Europe Standard Time\":20260105T100000",
+        "dtend;tzid=Europe/Berlin;value=date-time:20260105T110000", "summary;language=en:a\\, b\\; c\\N\\x \t",
+        "summary:a second one", "description:", "rrule:freq=weekly;byday=mo;x-odd=1;", "exdate:20260112T090000Z,",
+        "exdate;tzid=\"(UTC+01:00) Amsterdam\":20260119T100000", "attendee;cn=\"O'Neil, ^'B^'\":MAILTO:B@Example.COM",
+        "attendee:", "x-odd;p=\";\";q=:1", "x-odd:1", "geo:91;0", "priority:10", "class:", "status:odd",
+        "attach;encoding=base64;value=binary:AAAA", "begin:valarm", "trigger:whenever", "end:valarm",
+        "begin:x-own", "begin:x-inner", "end:x-inner", "end:x-own", "end:vevent", "end:vcalendar",
+    ]
+)  # fmt: skip
+
+
+#: What the lines begin with that an edit of a field may change.
+LINES: dict[str, str | tuple[str, ...]] = {
+    "title": "summary", "description": "description", "privacy": "class", "priority": "priority", "geo": "geo",
+    "attendees": "attendee", "rrule": "rrule", "exdates": "exdate", "end": "dtend", "extra": ("x-odd", "attach", "attendee:"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("newline", ["\r", "\n", "\r\n", "\r\r\n"])
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("title", "New"), ("description", "New"), ("location", "New"), ("url", "https://example.com/;,"),
+        ("categories", ["a", "b,c"]), ("busy", False), ("privacy", "private"), ("priority", 1),
+        ("attendees", {"b@example.com": {"name": "O'Neil", "status": "accepted"}}),
+        ("alarms", [{"trigger": "-PT15M"}]), ("rrule", "FREQ=DAILY;COUNT=3"),
+        ("exdates", ["2026-01-12T10:00:00+01:00"]), ("rdates", ["2026-01-13T10:00:00+01:00"]),
+        ("overrides", {"2026-01-26T10:00:00+01:00": {"title": "Once", "following": True}}),
+        ("end", "2026-01-05T12:00:00"), ("geo", {"latitude": 1.5, "longitude": -2.25}), ("extra", None),
+    ],
+)  # fmt: skip
+def test_a_nasty_text_survives_an_edit_of_one_field(newline: str, field: str, value: Any) -> None:
+    """Lower case, odd line ends, broken lines, doubled properties: one field changes, all lines about others stay."""
+    text = NASTY.replace("\r", newline)
+    content = read_object(text).content
+    wanted = {key: kept for key, kept in (content | {field: value}).items() if kept is not None}
+    patched = patch_object(text, "u", wanted, now=NOW)
+    assert read_object(patched).content == wanted
+    kept = set(re.split(r"[\r\n]+", patched))
+    gone = [line for line in re.split(r"[\r\n]+", text) if line not in kept]
+
+    assert all(line.startswith(LINES.get(field, "-")) for line in gone), gone
+    assert patch_object(patched, "u", wanted, now=NOW) is patched

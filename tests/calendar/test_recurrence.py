@@ -374,6 +374,14 @@ def test_last_years_do_not_overflow() -> None:
         assert list(expand(series, -FAR, FAR, limit=100))
 
 
+def test_instances_that_end_after_all_years_are_left_out() -> None:
+    """A yearly event of ten thousand years is there once; found by fuzzing."""
+    for fields in ({}, {"exdates": ["0005-01-01"]}, {"time_zone": "Asia/Tokyo"}):
+        series = {"start": "0003-01-01T00:00:00", "end": "9998-12-31T00:00:00", "rrule": "FREQ=YEARLY", **fields}
+        validate(series)
+        assert len(found(series)) == 1
+
+
 # Reading and refusing
 
 

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from calhub.calendar import rule as rules
 from calhub.calendar.event import Content
-from calhub.calendar.recurrence import expand, follow
+from calhub.calendar.move import follow
+from calhub.calendar.recurrence import expand
 
 FAR = 1 << 40
 

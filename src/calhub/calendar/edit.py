@@ -14,9 +14,10 @@ from datetime import date, datetime, time, timedelta
 from email.utils import getaddresses
 from typing import Any, Final
 
-from calhub.calendar import recurrence, zones
+from calhub.calendar import move, recurrence, zones
 from calhub.calendar.event import RECURRENCE_UNIT, TIME_UNIT, Content, InvalidEvent
 from calhub.calendar.fields import used_zones
+from calhub.calendar.following import hand_on, rebase
 from calhub.calendar.frame import DAY, Frame, frame_of
 from calhub.calendar.recurrence import Series
 from calhub.calendar.rule import Rule, check_strictly, matches
@@ -109,25 +110,25 @@ def edit_occurrence(content: Content, recurrence_id: str, *, rrule: str | None =
     if rrule is not None:
         raise InvalidEvent("One occurrence cannot have a recurrence rule of its own.")
     series, rid, ts = _locate(content, recurrence_id)
+    content = hand_on(series, ts)
     plain = {name: value for name, value in content.items() if name not in (*RECURRENCE_UNIT, "overrides")}
     plain = {name: value for name, value in plain.items() if name not in TIME_UNIT} | series.times_at(ts)
-    patch = content.get("overrides", {}).get(rid, {})
-    edited = edit_content(_under(plain, patch, series, ts), **changes)
+    edited = edit_content(_under(plain, series.patch_at(ts), series, ts), **changes)
     names = (plain.keys() | edited.keys()) - {"zones"}
     new_patch = {name: edited.get(name) for name in names if edited.get(name) != plain.get(name)}
     if new_patch.keys() & {"start", "end"}:  # both or neither: a start alone would move the end along
         new_patch |= {"start": edited["start"], "end": edited["end"]}
-    overrides = {key: value for key, value in content.get("overrides", {}).items() if key != rid}
-    if new_patch or rid not in _regular_ids(series, ts):
-        overrides[rid] = new_patch
-    return _with_overrides(content, overrides)
+    result = _without_override(content, rid)
+    rest = Series(result)
+    if new_patch != rest.carried(ts) or rid not in _regular_ids(rest, ts):
+        result = _with_overrides(result, result.get("overrides", {}) | {rid: new_patch})
+    return result
 
 
 def delete_occurrence(content: Content, recurrence_id: str) -> Content:
     """The series with one instance cancelled: its override goes, its id is in ``exdates``."""
     series, rid, ts = _locate(content, recurrence_id)
-    overrides = {key: value for key, value in content.get("overrides", {}).items() if key != rid}
-    result = _with_overrides(content, overrides)
+    result = _without_override(hand_on(series, ts), rid)
     if rid in _regular_ids(series, ts):
         result["exdates"] = sorted({*content.get("exdates", ()), rid})
     return result
@@ -158,7 +159,7 @@ def split_following(content: Content, recurrence_id: str) -> tuple[Content, Cont
     own = series.frame.spell(at)
     rdates = [text for text in new.get("rdates", ()) if text != own]
     new.pop("rdates", None)
-    return old, new | ({"rdates": rdates} if rdates else {})
+    return old, rebase(new | ({"rdates": rdates} if rdates else {}), series, at)
 
 
 def _halves(series: Series, ts: int) -> tuple[Content, Content]:
@@ -192,7 +193,7 @@ def _locate(content: Content, recurrence_id: str) -> tuple[Series, str, int]:
         return series, series.overrides[ts][0], ts
     if rid not in _regular_ids(series, ts):
         raise InvalidEvent("The series has no occurrence with this recurrence id.")
-    if series.excluded(ts):
+    if series.excluded(ts) or series.carried(ts).get("status") == "cancelled":
         raise InvalidEvent("This occurrence has been cancelled.")
     return series, rid, ts
 
@@ -206,8 +207,12 @@ def _under(plain: Content, patch: Content, series: Series, ts: int) -> Content:
     """The instance as a single event."""
     times = recurrence.patched_times(series.times_at(ts), patch, None) if patch.keys() & {*TIME_UNIT} else {}
     result = {name: value for name, value in plain.items() if not times or name not in TIME_UNIT} | times
-    result |= {name: value for name, value in patch.items() if name not in TIME_UNIT}
+    result |= {name: value for name, value in patch.items() if name not in ("following", *TIME_UNIT)}
     return {name: value for name, value in result.items() if value is not None}
+
+
+def _without_override(content: Content, rid: str) -> Content:
+    return _with_overrides(content, {key: value for key, value in content.get("overrides", {}).items() if key != rid})
 
 
 def _with_overrides(content: Content, overrides: Content) -> Content:
@@ -242,7 +247,7 @@ def _moved(content: Content, times: Content, *, rule_given: bool) -> Content:
     """The event with new time fields; a series as a whole. Raises `InvalidEvent` where its rule cannot follow."""
     if not recurrence.is_recurring(content):
         return {name: value for name, value in content.items() if name not in TIME_UNIT} | times
-    result = recurrence.follow(content, times)
+    result = move.follow(content, times)
     if not rule_given and _off_rule(result) and not _off_rule(content):
         raise InvalidEvent("The recurrence rule has no occurrence on the new start; give a new rule as well.")
     return result

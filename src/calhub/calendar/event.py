@@ -13,6 +13,7 @@ rrule           RRULE value, parts in RFC order, defaults left out (``INTERVAL=1
 rdates, exdates sorted recurrence ids (an RDATE period: ``id/end-id``)
 overrides       ``{recurrence id: patch}``; a patch holds the fields in which the instance differs from the master,
                 ``None`` = absent in the instance. ``start``/``end`` only where the instance was moved (RFC 8984 4.3.5)
+following       ``True`` or absent, in a patch only: it is for this instance and all later ones, see below
 status          ``tentative`` | ``cancelled``; absent = confirmed
 privacy         ``private`` | ``confidential``; absent = public
 busy            ``False`` or absent (RFC 5545 TRANSP)
@@ -32,6 +33,11 @@ zones           ``{tzid: VTIMEZONE text}``, only for zones that no IANA name sta
 
 A *recurrence id* is RFC 3339 in the master's zone with offset (``Z`` for UTC), local time without offset when
 floating, a date when all-day. It names the *original* start of an instance (RFC 5545 3.8.4.4).
+
+An override with ``following`` (RFC 5545 3.2.13, RANGE=THISANDFUTURE) holds until the next one with ``following``, for
+every instance without an override of its own. Both kinds differ from the master, never from one another. Where it
+moves its instance, later ones move by as much on the series' clock and get the same length (3.8.4.4); with
+``status`` cancelled, it cancels them.
 """
 
 from __future__ import annotations
@@ -51,7 +57,7 @@ FIELDS: Final = frozenset(
     {
         "title", "description", "location", "url", "color", "start", "end", "all_day", "time_zone", "end_time_zone",
         "rrule", "rdates", "exdates", "overrides", "status", "privacy", "busy", "categories", "attendees", "organizer",
-        "alarms", "priority", "geo", "attachments", "conferences", "extra", "components", "zones",
+        "alarms", "priority", "geo", "attachments", "conferences", "extra", "components", "zones", "following",
     }
 )  # fmt: skip
 

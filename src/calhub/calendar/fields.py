@@ -13,7 +13,8 @@ from typing import Any, Final, Literal, TypeAlias
 
 from calhub.calendar.event import KEYED_FIELDS, RECURRENCE_UNIT, TIME_UNIT, Content
 from calhub.calendar.frame import frame_of
-from calhub.calendar.recurrence import Series, follow
+from calhub.calendar.move import follow
+from calhub.calendar.recurrence import Series
 
 Path: TypeAlias = tuple[str, ...]
 Patch: TypeAlias = dict[Path, tuple[Any, Any]]

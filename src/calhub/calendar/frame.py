@@ -17,10 +17,15 @@ from calhub.calendar.event import Content
 
 DAY: Final = 86400
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+#: The years a calendar has, with room for every offset.
+FIRST: Final = datetime(2, 1, 1)
+LAST: Final = datetime(9998, 12, 31)
 _NAIVE_EPOCH: Final = datetime(1970, 1, 1)
 _EPOCH_DAY: Final = _NAIVE_EPOCH.toordinal()
 _SECOND: Final = timedelta(seconds=1)
 _ONE_DAY: Final = timedelta(days=1)
+FIRST_TS: Final = (FIRST - _NAIVE_EPOCH) // _SECOND
+LAST_TS: Final = (LAST - _NAIVE_EPOCH) // _SECOND
 _MOST_DAYS: Final = 20_000  # kept of one clock
 
 

@@ -15,7 +15,7 @@ from functools import partial
 
 from calhub.calendar.event import Content, InvalidEvent
 from calhub.calendar.ical_patch import patch_text
-from calhub.calendar.ical_read import Vevent, definitions, open_calendars, read_series, same_master, vevents, zone_table
+from calhub.calendar.ical_read import Vevent, definitions, master_word, open_calendars, read_series, vevents, zone_table
 from calhub.calendar.ical_values import component_text, line_zone
 from calhub.calendar.ical_write import HEADER, Labels, canonical, series_lines, zone_lines
 from calhub.calendar.lines import Component, decode, escape, fold, unfold
@@ -160,10 +160,8 @@ def _entries(lines: Sequence[str], calendars: Sequence[Component]) -> Iterator[E
         masters = [event for event in events if event.recurrence_line is None]
         if masters[1:]:
             events = [event for event in events if event is masters[0] or event.recurrence_line is not None]
-        for other in masters[1:]:
-            problem = _clash(lines, masters[0], other, table)
-            if problem is not None:
-                surplus.append(Entry(uid, None, problem, partial(_own_text, lines, uid, [other], zones)))
+        for other, problem in _clashes(lines, masters, table):
+            surplus.append(Entry(uid, None, problem, partial(_own_text, lines, uid, [other], zones)))
         text = partial(_own_text, lines, uid, events, zones)
         try:
             content = read_series(lines, events, ZoneTable(lambda: texts))
@@ -174,12 +172,20 @@ def _entries(lines: Sequence[str], calendars: Sequence[Component]) -> Iterator[E
         yield from surplus
 
 
-def _clash(lines: Sequence[str], first: Vevent, other: Vevent, table: ZoneTable) -> str | None:
-    try:
-        same = same_master(lines, first, other, table)
-    except InvalidEvent as error:
-        return str(error)
-    return None if same else "Another event of this calendar has the same UID."
+def _clashes(lines: Sequence[str], masters: Sequence[Vevent], table: ZoneTable) -> Iterator[tuple[Vevent, str]]:
+    """The masters that say something else than the first of the UID, with the reason why they are not read."""
+    first = None
+    for number, master in enumerate(masters if masters[1:] else ()):
+        try:
+            word = master_word(lines, master, table)
+        except InvalidEvent as error:
+            if number:
+                yield master, str(error)
+            continue
+        if not number:
+            first = word
+        elif word != first:
+            yield master, "Another event of this calendar has the same UID."
 
 
 def _derived_uid(event: Vevent, derived: dict[str, int]) -> str:

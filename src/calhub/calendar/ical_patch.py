@@ -17,14 +17,17 @@ from calhub.calendar.ical_read import (
     definitions,
     first_instance,
     instance_key,
+    is_cancellation,
     is_detached,
     open_calendars,
     read_exdates,
+    read_override,
     read_rdates,
     read_rule,
     read_series,
     read_vevent,
     recurrence_extra,
+    slot,
     vevents,
     zone_table,
 )
@@ -182,8 +185,9 @@ class _Patch:
             losers = [
                 event for event in overrides if instance_key(event, self.table) == key and event is not masters[0]
             ]
+        lost = {id(event) for event in losers}
         for event in overrides:
-            if event is masters[0] or event in losers:
+            if event is masters[0] or id(event) in lost:
                 continue
             rid = self._recurrence_id(event)
             if rid in winners and event.rank < winners[rid].rank:
@@ -196,7 +200,7 @@ class _Patch:
         self._patch_master(masters[0], self._patch_overrides(winners))
 
     def _recurrence_id(self, event: Vevent) -> str:
-        return self.frame.recurrence_id(read_moment(*event.one["RECURRENCE-ID"], self.table))
+        return self.frame.recurrence_id(slot(event, self.table, loose=is_detached(self.content)))
 
     def _patch_master(self, event: Vevent, cancelled: set[str]) -> None:
         before = read_vevent(self.lines, event, self.table)
@@ -259,10 +263,10 @@ class _Patch:
         rids, exdates = override_ids(content), set(content.get("exdates", ()))
         wanted, cancelled = set(rids), set()
         for rid, event in winners.items():
-            own = read_vevent(self.lines, event, self.table)
+            own = read_override(self.lines, event, self.table)
             if rid in wanted:
                 self._patch_override(event, rid, own, content)
-            elif cancels and own.get("status") == "cancelled" and rid in exdates:
+            elif cancels and is_cancellation(own) and rid in exdates:
                 cancelled.add(rid)
             else:
                 self._drop(event.component)
@@ -273,9 +277,6 @@ class _Patch:
         return cancelled
 
     def _patch_override(self, event: Vevent, rid: str, own: Content, content: Content) -> None:
-        line = [recurrence_extra(event)]
-        if "RANGE" in event.one["RECURRENCE-ID"][0]:
-            own["extra"] = own.get("extra", {}) | {"RECURRENCE-ID": line}
         patch, wanted = instance_patch(content, rid, own), content.get("overrides", {}).get(rid, {})
         moved = read_moment(*event.one["RECURRENCE-ID"], self.table).is_date != self.frame.all_day
         if patch == wanted and not moved:
@@ -285,10 +286,11 @@ class _Patch:
             # The same times, perhaps in another form: leave that.
             after = {key: value for key, value in after.items() if key not in TIME_UNIT}
             after |= {key: own[key] for key in TIME_UNIT if key in own}
-        if is_detached(own) != is_detached(after) or moved:
-            plain = after if is_detached(after) else own
-            plain["extra"] = plain.get("extra", {}) | {"RECURRENCE-ID": line}
-            after["extra"] = after.get("extra", {}) | {"RECURRENCE-ID": [recurrence_line(rid, self.frame, self.labels)]}
+        following = after.pop("following", False)
+        if own.pop("following", False) != following or moved:
+            [(number, *_, line), *_] = self._rows(event.component, "RECURRENCE-ID")
+            kept = kept_params(line, _VALUE_PARAMS | {"RANGE"})
+            self._replace(number, recurrence_line(rid, self.frame, self.labels, following, kept))
         self._patch_fields(event, own, after)
         self._touch(event.component)
 

@@ -6,9 +6,10 @@ would move an event in time: those raise `InvalidEvent` with one sentence for th
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time
+from functools import cache
 from itertools import product
 from typing import Final
 
@@ -57,6 +58,9 @@ SINGLE: Final = frozenset(
 )  # fmt: skip
 MULTIPLE: Final = frozenset({"ATTENDEE", "CATEGORIES", "ATTACH", "CONFERENCE", "RRULE", "RDATE", "EXDATE"})
 
+#: Instances that the dates of one EXDATE may except; at every second of a day each is a great many.
+MOST_EXCEPTIONS: Final = 100_000
+
 STATUS: Final = {"TENTATIVE": "tentative", "CANCELLED": "cancelled"}
 
 
@@ -98,10 +102,12 @@ def open_calendars(lines: Sequence[str]) -> list[Component]:
 
 
 def zone_table(lines: Sequence[str], calendars: Sequence[Component]) -> ZoneTable:
-    def texts() -> dict[str, str]:
-        return {label: component_text(lines, zone) for label, zone in definitions(lines, calendars).items()}
+    return ZoneTable(zone_texts(lines, calendars))
 
-    return ZoneTable(texts)
+
+def zone_texts(lines: Sequence[str], calendars: Sequence[Component]) -> Callable[[], Mapping[str, str]]:
+    """The VTIMEZONEs by label, read when they are first asked for."""
+    return cache(lambda: {label: component_text(lines, zone) for label, zone in definitions(lines, calendars).items()})
 
 
 def definitions(lines: Sequence[str], calendars: Sequence[Component]) -> dict[str, Component]:
@@ -140,7 +146,7 @@ def scan(lines: Sequence[str], component: Component) -> Vevent:
             many.setdefault(name, []).append((params, value, line))
         elif name not in IGNORED and not name.startswith(IGNORED_PREFIX) and name != "RRULE" and is_name(name):
             event.extra.setdefault(name, []).append(extra_line(name, line))
-    if "RRULE" in many:
+    if "RRULE" in many and event.recurrence_line is None:  # on an instance a rule means nothing
         for _, _, line in many["RRULE"][1:]:
             event.extra.setdefault("RRULE", []).append(extra_line("RRULE", line))
     return event
@@ -233,8 +239,9 @@ def read_series(lines: Sequence[str], events: Sequence[Vevent], table: ZoneTable
     masters = [event for event in events if event.recurrence_line is None]
     overrides = [event for event in events if event.recurrence_line is not None]
     if masters:
-        content = read_vevent(lines, masters[0], table)
-        if not all(same_master(lines, masters[0], other, table) for other in masters[1:]):
+        word = master_word(lines, masters[0], table)
+        content = dict(word[0])
+        if masters[1:] and any(master_word(lines, other, table) != word for other in masters[1:]):
             raise InvalidEvent("Several different events share one UID.")
         _read_recurrence(masters[0], content, table)
     else:
@@ -258,18 +265,20 @@ def _private_zones(content: Content, table: ZoneTable) -> dict[str, str]:
     return {tzid: text for tzid, text in sorted(table.used.items()) if tzid in named}
 
 
-def same_master(lines: Sequence[str], one: Vevent, two: Vevent, table: ZoneTable) -> bool:
-    """Whether two VEVENTs say the same, bookkeeping aside. Raises `InvalidEvent` if one cannot be read."""
-    rules_equal = all(
-        [row[2] for row in one.many.get(name, ())] == [row[2] for row in two.many.get(name, ())]
-        for name in ("RRULE", "RDATE", "EXDATE")
-    )
-    return rules_equal and read_vevent(lines, one, table) == read_vevent(lines, two, table)
+def master_word(lines: Sequence[str], event: Vevent, table: ZoneTable) -> tuple[Content, list[str]]:
+    """What a master says, to be compared with another; bookkeeping aside. Raises `InvalidEvent`."""
+    recurrence = [row[2] for name in ("RRULE", "RDATE", "EXDATE") for row in event.many.get(name, ())]
+    return read_vevent(lines, event, table), recurrence
 
 
 def is_detached(content: Content) -> bool:
     """Whether it stands for instances without a master; see `read_series`."""
     return "RECURRENCE-ID" in content.get("extra", {})
+
+
+def is_cancellation(fields: Content) -> bool:
+    """Whether an override, as an instance or as a patch, says no more than an EXDATE would."""
+    return fields.get("status") == "cancelled" and not fields.get("following")
 
 
 def recurrence_extra(event: Vevent) -> str:
@@ -278,9 +287,17 @@ def recurrence_extra(event: Vevent) -> str:
 
 
 def instance_key(event: Vevent, table: ZoneTable) -> datetime:
-    """The instant that RECURRENCE-ID names."""
-    moment = read_moment(*event.one["RECURRENCE-ID"], table)
+    """The instant that the RECURRENCE-ID of a loose instance names."""
+    moment = slot(event, table, loose=True)
     return Frame({"start": moment.wall}, table.used).instant(moment)
+
+
+def slot(event: Vevent, table: ZoneTable, *, loose: bool) -> Moment:
+    """What RECURRENCE-ID says; on a loose instance, which has no master to go by, in the zone of its own start."""
+    moment = read_moment(*event.one["RECURRENCE-ID"], table)
+    if not loose or moment.zone or moment.is_date or "DTSTART" not in event.one:
+        return moment
+    return Moment(moment.wall, read_moment(*event.one["DTSTART"], table).zone)
 
 
 def first_instance(overrides: Sequence[Vevent], table: ZoneTable) -> Vevent:
@@ -290,25 +307,34 @@ def first_instance(overrides: Sequence[Vevent], table: ZoneTable) -> Vevent:
     return max((each for each in reversed(overrides) if instance_key(each, table) == earliest), key=lambda e: e.rank)
 
 
+def read_override(lines: Sequence[str], event: Vevent, table: ZoneTable) -> Content:
+    """The fields of a VEVENT with RECURRENCE-ID, ``following`` included.
+
+    The other RANGE, that of RFC 2445, is gone from RFC 5545: such an override is for its one instance.
+    """
+    own = read_vevent(lines, event, table)
+    if event.one["RECURRENCE-ID"][0].get("RANGE", "").strip().upper() == "THISANDFUTURE":
+        own["following"] = True
+    return own
+
+
 def _read_overrides(lines: Sequence[str], overrides: list[Vevent], content: Content, table: ZoneTable) -> None:
     frame = Frame(content, table.used)
     detached = is_detached(content)
     cancels = not detached and content.get("status") != "cancelled"
     latest: dict[str, Vevent] = {}
     for event in overrides:
-        rid = frame.recurrence_id(read_moment(*event.one["RECURRENCE-ID"], table))
+        rid = frame.recurrence_id(slot(event, table, loose=detached))
         if rid not in latest or event.rank >= latest[rid].rank:
             latest[rid] = event
     patches: dict[str, Content] = {}
     cancelled = set()
     against = content | {"zones": table.used}
     for rid, event in latest.items():
-        own = read_vevent(lines, event, table)
-        if cancels and own.get("status") == "cancelled":
+        own = read_override(lines, event, table)
+        if cancels and is_cancellation(own):
             cancelled.add(rid)
             continue
-        if "RANGE" in event.one["RECURRENCE-ID"][0]:  # kept, though the model has no such thing
-            own.setdefault("extra", {})["RECURRENCE-ID"] = [recurrence_extra(event)]
         patches[rid] = instance_patch(against, rid, own)
     if patches:
         content["overrides"] = dict(sorted(patches.items()))
@@ -377,7 +403,10 @@ def read_exdates(
 ) -> dict[str, list[str]]:
     """Raw value -> recurrence ids, of an EXDATE line. A date on a timed series excepts that whole day."""
     found = {}
-    for text in value.split(","):
+    texts = value.split(",")
+    if len(texts) * len(times) > MOST_EXCEPTIONS and any(len(text.strip()) == 8 for text in texts):
+        raise InvalidEvent("The event has more exceptions than can be kept.")
+    for text in texts:
         if text.strip():
             moment = read_moment(params, text, table)
             moments = [Moment(moment.wall + at) for at in times] if moment.is_date and times else [moment]

@@ -154,7 +154,10 @@ class Frame:
         if self.zone is None:
             return wall
         instant = self.instant(Moment(wall, moment.zone or self.zone))
-        text = instant.astimezone(self.tzinfo(self.zone)).isoformat()
+        try:
+            text = instant.astimezone(self.tzinfo(self.zone)).isoformat()
+        except OverflowError as error:
+            raise InvalidEvent("The event has a date or time out of range.") from error
         return text.removesuffix("+00:00") + "Z" if self.zone == "UTC" else text
 
     def slot(self, rid: str) -> Moment:

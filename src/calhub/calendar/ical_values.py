@@ -84,6 +84,11 @@ def read_organizer(params: Params, value: str) -> Content | None:
     return {"email": address, "name": params["CN"]} if params.get("CN") else {"email": address}
 
 
+def _word(text: str) -> str:
+    """A word of RFC 5545 in lower case; nothing for what cannot be one, and has perhaps no way back from lower case."""
+    return text.strip().lower() if text.isascii() else ""
+
+
 def read_attendee(params: Params) -> Content:
     """One participant: RFC 5545 words in lower case, defaults left out, roles in the words of content."""
     fields: Content = {}
@@ -91,9 +96,9 @@ def read_attendee(params: Params) -> Content:
         fields["name"] = name
     if role := ROLES.get(params.get("ROLE", "").upper()):
         fields["role"] = role
-    if (status := params.get("PARTSTAT", "").lower()) not in ("needs-action", ""):
+    if (status := _word(params.get("PARTSTAT", ""))) not in ("needs-action", ""):
         fields["status"] = status
-    if (kind := params.get("CUTYPE", "").lower()) not in ("individual", ""):
+    if (kind := _word(params.get("CUTYPE", ""))) not in ("individual", ""):
         fields["kind"] = kind
     if params.get("RSVP", "").upper() == "TRUE":
         fields["rsvp"] = True
@@ -113,7 +118,7 @@ def read_conference(params: Params, value: str) -> Content:
     fields: Content = {"uri": value.strip()}
     if label := params.get("LABEL"):
         fields["label"] = label
-    if features := {word.strip().lower() for word in params.get("FEATURE", "").split(",")} - {""}:
+    if features := {_word(word) for word in params.get("FEATURE", "").split(",")} - {""}:
         fields["features"] = sorted(features)
     return fields
 
@@ -139,7 +144,7 @@ def read_alarm(lines: Sequence[str], component: Component) -> Content | None:
     alarm = _read_trigger(*one["TRIGGER"]) if "TRIGGER" in one else None
     if alarm is None:
         return None
-    if (action := one.get("ACTION", ({}, ""))[1].strip().lower()) not in ("display", ""):
+    if (action := _word(one.get("ACTION", ({}, ""))[1])) not in ("display", ""):
         alarm["action"] = action
     if (text := unescape(one.get("DESCRIPTION", ({}, ""))[1])) not in ("", ALARM_TEXT):
         alarm["description"] = text

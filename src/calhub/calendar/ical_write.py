@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from calhub.calendar.event import Content
-from calhub.calendar.ical_read import is_detached
+from calhub.calendar.ical_read import is_cancellation, is_detached
 from calhub.calendar.ical_time import Frame, Moment, instance, instance_patch, write_value
 from calhub.calendar.ical_values import ALARM_TEXT, ROLES, is_uri, line_zone
 from calhub.calendar.lines import escape, make_line, unfold
@@ -47,9 +47,10 @@ def moment_line(name: str, moment: Moment, labels: Labels, kept: Sequence[str] =
     return make_line(name, params, write_value(moment), kept)
 
 
-def recurrence_line(rid: str, frame: Frame, labels: Labels) -> str:
+def recurrence_line(rid: str, frame: Frame, labels: Labels, following: bool, kept: Sequence[str] = ()) -> str:
     """RECURRENCE-ID in the form of the series' start (RFC 5545 3.8.4.4)."""
-    return moment_line("RECURRENCE-ID", frame.slot(rid), labels)
+    reach = ["RANGE=THISANDFUTURE"] if following else []
+    return moment_line("RECURRENCE-ID", frame.slot(rid), labels, [*reach, *kept])
 
 
 def rdate_line(rid: str, frame: Frame, labels: Labels) -> str:
@@ -193,9 +194,8 @@ def vevent_lines(uid: str, fields: Content, now: datetime, labels: Labels, middl
 def override_lines(uid: str, content: Content, rid: str, now: datetime, labels: Labels) -> list[str]:
     """The VEVENT of one override: the full instance."""
     own = instance(content, rid)
-    # A RECURRENCE-ID with RANGE is among the unknown properties.
-    line = [] if is_detached(own) else [recurrence_line(rid, Frame(content), labels)]
-    return vevent_lines(uid, own, now, labels, line)
+    line = recurrence_line(rid, Frame(content), labels, "following" in own)
+    return vevent_lines(uid, own, now, labels, [line])
 
 
 def series_lines(uid: str, content: Content, now: datetime, labels: Labels) -> list[str]:
@@ -231,7 +231,7 @@ def canonical(content: Content) -> Content:
     patches = {rid: instance_patch(content, rid, instance(content, rid)) for rid in overrides}
     cancelled = set()
     if content.get("status") != "cancelled" and not is_detached(content):
-        cancelled = {rid for rid, patch in patches.items() if patch.get("status") == "cancelled"}
+        cancelled = {rid for rid, patch in patches.items() if is_cancellation(patch)}
     kept = {rid: patch for rid, patch in patches.items() if rid not in cancelled}
     exdates = sorted((set(content.get("exdates", ())) | cancelled) - kept.keys())
     rest = {key: value for key, value in content.items() if key not in ("overrides", "exdates")}

@@ -19,13 +19,16 @@ NO_PARAMS: Final[Params] = {}
 
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _CONTROL_BUT_NEWLINE: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
-_CHUNK: Final = re.compile(r"[^\r\n]*+(?:(?:\r*\n|\r)[ \t][^\r\n]*+)*+(?:\r*\n|\r|\Z)")
-_FOLD: Final = re.compile(r"(?:\r*\n|\r)[ \t]")
+#: A line end: LF, or CRs with or without one. All of a run at once, or a million CRs would take their square in time.
+_END: Final = r"(?:\r++\n?+|\n)"
+_CHUNK: Final = re.compile(rf"[^\r\n]*+(?:{_END}[ \t][^\r\n]*+)*+(?:{_END}|\Z)")
+_FOLD: Final = re.compile(rf"(?<!\r){_END}[ \t]")
 _QUOTED_HEAD: Final = re.compile(r'((?:[^":]++|"[^"]*+")*+):')
-_PARAM: Final = re.compile(r'([^=;]++)=((?:"[^"]*+"|[^";]++)*+)')
+_PARAM: Final = re.compile(r'(?:"[^"]*+"|[^";]++|")++')
 _ESCAPE: Final = re.compile(r"\\([\\;,nN])")
 _CARET: Final = re.compile(r"\^([\^n'])")
 _LIST_ITEM: Final = re.compile(r"(?:[^\\,]|\\.|\\\Z)+", re.DOTALL)
+_MARK: Final = re.compile("^\ufeff", re.MULTILINE)
 _NAME: Final = re.compile(r"[A-Za-z0-9-]+")
 
 
@@ -39,7 +42,7 @@ def decode(data: bytes) -> str:
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError:
-        whole = re.sub(rb"(?:\r*\n|\r)[ \t]", b"", data)
+        whole = re.sub(rb"(?<!\r)(?:\r++\n?+|\n)[ \t]", b"", data)
     try:
         return whole.decode("utf-8")
     except UnicodeDecodeError:
@@ -51,11 +54,13 @@ def unfold(text: str) -> list[str]:
     if "\r" in text:
         text = text.replace("\r\n", "\n")
         if "\r" in text:
-            text = re.sub(r"\r*\n|\r", "\n", text)
+            text = re.sub(_END, "\n", text)
     text = re.sub(r"\n[ \t]", "", text) if "\n\t" in text else text.replace("\n ", "")
     if _CONTROL_BUT_NEWLINE.search(text):
         text = _CONTROL_BUT_NEWLINE.sub("", text)
-    return text.removeprefix("\ufeff").split("\n")
+    if "\ufeff" in text:  # also where files were put one after the other
+        text = _MARK.sub("", text)
+    return text.split("\n")
 
 
 def chunks(text: str) -> list[str]:
@@ -89,27 +94,31 @@ def fold(line: str, newline: str = "\r\n") -> str:
 
 
 def parse_line(line: str) -> tuple[str, Params, str] | None:
-    """``(NAME, params, raw value)`` of a logical line, or None if it is none (no colon, or no name)."""
+    """``(NAME, params, raw value)`` of a logical line, or None if it is none (no colon, or no name).
+
+    A name with other than ASCII letters is none: some of those become ASCII, or two, in upper case.
+    """
     head, colon, value = line.partition(":")
     if '"' in head and (match := _QUOTED_HEAD.match(line)):
         head, value = match[1], line[match.end() :]
     if not colon:
         return None
     if ";" not in head:
-        return (head.upper(), NO_PARAMS, value) if head else None
+        return (head.upper(), NO_PARAMS, value) if head and head.isascii() else None
     name, _, rest = head.partition(";")
-    return (name.upper(), _parse_params(rest), value) if name else None
+    return (name.upper(), _parse_params(rest), value) if name and name.isascii() else None
 
 
 def _parse_params(text: str) -> Params:
-    if '"' in text:
-        pairs: Iterable[tuple[str, str]] = _PARAM.findall(text)
-    else:
-        pairs = [(name, value) for name, equals, value in (part.partition("=") for part in text.split(";")) if equals]
     params: dict[str, str] = {}
-    for name, value in pairs:
+    for name, value in _pairs(text):
         params.setdefault(name.upper(), _param_value(value))
     return params
+
+
+def _pairs(text: str) -> list[tuple[str, str]]:
+    parts = _PARAM.findall(text) if '"' in text else text.split(";")
+    return [(name, value) for name, equals, value in (part.partition("=") for part in parts) if name and equals]
 
 
 def _param_value(value: str) -> str:
@@ -124,7 +133,7 @@ def kept_params(line: str, known: frozenset[str]) -> list[str]:
     """The parameters of a line as written (``X-FOO="a;b"``), without those named in ``known``."""
     match = _QUOTED_HEAD.match(line)
     head = match[1] if match else line.partition(":")[0]
-    return [f"{name}={value}" for name, value in _PARAM.findall(head.partition(";")[2]) if name.upper() not in known]
+    return [f"{name}={value}" for name, value in _pairs(head.partition(";")[2]) if name.upper() not in known]
 
 
 def make_line(name: str, params: Iterable[tuple[str, str]], value: str, kept: Sequence[str] = ()) -> str:
@@ -172,8 +181,11 @@ class Component:
         self.children: list[Component] = []
 
     def lines(self, lines: Sequence[str]) -> list[str]:
-        """All its logical lines, BEGIN and END and those of sub-components included."""
-        return [line for line in lines[self.first : self.last + 1] if line]
+        """All its logical lines, BEGIN and END and those of sub-components included.
+
+        Not one that begins with a blank: it would be a fold of the line before, and means nothing.
+        """
+        return [line for line in lines[self.first : self.last + 1] if line and line[0] not in " \t"]
 
 
 def parse_components(lines: Sequence[str]) -> list[Component]:

@@ -4,29 +4,27 @@ Rules are evaluated on naive wall times (`calhub.calendar.rule`); the zone is at
 wall time in a gap takes the offset before it, one that happens twice is the first. Durations of timed events are exact
 (added in UTC), those of all-day events are whole days. Sub-daily rules count in UTC. Timestamps of floating and
 all-day times are computed as if UTC. DTSTART is the first instance even where the rule does not match it (and counts
-for COUNT); ``RANGE=THISANDFUTURE`` is not modelled.
+for COUNT).
 """
 
 from __future__ import annotations
 
 import heapq
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import chain, islice
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 from calhub.calendar import rule as rules
 from calhub.calendar.event import TIME_UNIT, Content, InvalidEvent
-from calhub.calendar.frame import DAY, EPOCH, Days, Frame, frame_of
+from calhub.calendar.frame import DAY, EPOCH, FIRST, FIRST_TS, LAST, LAST_TS, Days, Frame, frame_of
+from calhub.calendar.reach import Reach
 
 #: Instances one call of `expand` brings, unless told otherwise.
 LIMIT: Final = 10_000
 
-_FIRST: Final = datetime(2, 1, 1)
-_LAST: Final = datetime(9998, 12, 31)
-_FIRST_TS: Final = Frame(UTC).ts(_FIRST)
-_LAST_TS: Final = Frame(UTC).ts(_LAST)
 #: Wall time and UTC are never further apart than this, a skipped day included.
 _SLACK: Final = timedelta(days=2)
 
@@ -99,7 +97,22 @@ def _start_of(occurrence: Occurrence) -> int:
 
 
 def _overlaps(start: int, end: int, range_start: int, range_end: int) -> bool:
+    if end > LAST_TS + 2 * DAY:  # no date can tell
+        return False
     return start < range_end and (end > range_start or start == end == range_start)
+
+
+T = TypeVar("T")
+
+
+def _in_order(found: Iterable[tuple[int, T]], slack: int) -> Iterator[tuple[int, T]]:
+    """What comes with its time, sorted by that, where none is more than ``slack`` seconds after a later one."""
+    waiting: list[tuple[int, T]] = []
+    for each in found:
+        while waiting and waiting[0][0] < each[0] - slack:
+            yield heapq.heappop(waiting)
+        heapq.heappush(waiting, each)
+    yield from sorted(waiting)
 
 
 class Series:
@@ -126,6 +139,9 @@ class Series:
         self.overrides: dict[int, tuple[str, Content]] = {
             self.frame.read(rid): (rid, patch) for rid, patch in content.get("overrides", {}).items()
         }
+        #: Where overrides with ``following`` begin to hold, in order, and what each does.
+        self._begins = sorted(ts for ts, (_, patch) in self.overrides.items() if patch.get("following"))
+        self._reaches = [self._reach(ts) for ts in self._begins]
 
     def rule_starts(self, start_ts: int, end_ts: int) -> Iterator[tuple[datetime, int]]:
         """DTSTART and the rule's instances as (wall time, timestamp), in order; a superset of those in the range.
@@ -138,14 +154,16 @@ class Series:
             return
         stop = end_ts if self.until is None else min(end_ts, self.until + 1)
         flow = (self._steps if rule.sub_daily else self._walls)(rule, _within(start_ts), _within(stop))
-        bound = _LAST_TS if self.until is None else self.until
-        later = (found for found in flow if found[1] != self.start_ts and found[1] <= bound)
+        bound = LAST_TS if self.until is None else self.until
+        later = (found for found in flow if self.start_ts < found[1] <= bound)
         yield from later if rule.count is None else islice(later, rule.count - 1)
 
     def _walls(self, rule: rules.Rule, start_ts: int, stop: int) -> Iterator[tuple[datetime, int]]:
         first, last = self.frame.wall(start_ts) - _SLACK, self.frame.wall(stop) + _SLACK
-        for wall in rules.walls(rule, self.start, first, last):
-            yield wall, self.frame.ts(wall)
+        found = ((self.frame.ts(wall), wall) for wall in rules.walls(rule, self.start, first, last))
+        # A gap puts its walls after others.
+        ordered = found if self.frame.zone is UTC else _in_order(found, DAY)
+        yield from ((wall, ts) for ts, wall in ordered)
 
     def _steps(self, rule: rules.Rule, start_ts: int, stop: int) -> Iterator[tuple[datetime, int]]:
         clock = Frame(UTC)
@@ -172,7 +190,9 @@ class Series:
         return ts in self.exdates or (bool(self.exdays) and self.frame.wall(ts).date() in self.exdays)
 
     def regular(self, start_ts: int, end_ts: int) -> Iterator[Occurrence]:
-        """The instances without override that overlap the range."""
+        """The instances without an override of their own that overlap the range, by start."""
+        if self._reaches:
+            return self._carried(start_ts, end_ts)
         rule, clock = self.rule, self.frame.days
         plain = self.end_frame == self.frame and not self.exdays and not self.start.microsecond
         if rule is None or clock is None or not rule.once_a_day or not plain:
@@ -192,7 +212,7 @@ class Series:
     def _once_a_day(self, rule: rules.Rule, clock: Days, start_ts: int, end_ts: int) -> Iterator[Occurrence]:
         """What `_one_by_one` finds by the rule, several times faster: offsets are looked up by day, not by instance."""
         frame, duration, taken = self.frame, self.duration, self.exdates | self.overrides.keys() | self.rdates.keys()
-        bound = _LAST_TS if self.until is None else self.until
+        bound = LAST_TS if self.until is None else self.until
         at = self.start.hour * 3600 + self.start.minute * 60 + self.start.second
         at_text, end_at, end_text = frame.time_text(at), at, frame.time_text(at)
         left, previous = rule.count or -1, None
@@ -220,6 +240,57 @@ class Series:
             else:
                 yield Occurrence(text, text, frame.spell(end), start, end, None)
 
+    def _carried(self, start_ts: int, end_ts: int) -> Iterator[Occurrence]:
+        """`regular`, where some instances are under an earlier override, and so perhaps out of order."""
+        lengths = [self.duration, *(end - start for start, end in self._added())]
+        lengths += [reach.length for reach in self._reaches if reach.length is not None]
+        shifts = [0, *(reach.seconds for reach in self._reaches)]
+        early, late = min(shifts) - 2 * DAY, max(shifts) + 2 * DAY  # moved by the clock, so not just as far
+        placed = (self._placed(*slot) for slot in self.starts(start_ts - max(lengths) - late, end_ts - early))
+        found = ((each.start_ts, each) for each in placed if each)
+        for start, each in _in_order(found, late - early):
+            if _overlaps(start, each.end_ts, start_ts, end_ts):
+                yield each
+
+    def _placed(self, slot: int, slot_end: int) -> Occurrence | None:
+        if slot in self.overrides or self.excluded(slot):
+            return None
+        rid, reach = self.frame.spell(slot), self.reach_at(slot)
+        if reach is None:
+            return Occurrence(rid, rid, self.end_frame.spell(slot_end), slot, slot_end, None)
+        if (times := reach.place(slot, slot_end)) is None:
+            return None
+        start, end = times
+        return Occurrence(rid, reach.frame.spell(start), reach.end_frame.spell(end), start, end, reach.patch)
+
+    def reach_at(self, slot: int) -> Reach | None:
+        """The last override with ``following`` up to this slot."""
+        index = bisect_right(self._begins, slot)
+        return self._reaches[index - 1] if index else None
+
+    def patch_at(self, slot: int) -> Content:
+        """How the instance differs from the master: by its own override, or by an earlier one for all that follow."""
+        return self.overrides[slot][1] if slot in self.overrides else self.carried(slot)
+
+    def carried(self, slot: int) -> Content:
+        """What the instance would have from an override with ``following``, as a patch for it alone."""
+        reach = self.reach_at(slot)
+        if reach is None:
+            return {}
+        patch = {name: value for name, value in reach.patch.items() if name not in ("following", "start", "end")}
+        placed = reach.place(*times_of(self.times_at(slot)))
+        if placed is not None and any(name in reach.patch for name in TIME_UNIT):
+            patch["start"] = _wall_text(reach.frame, placed[0])
+            patch["end"] = _wall_text(reach.end_frame, placed[1])
+        return patch
+
+    def _reach(self, ts: int) -> Reach:
+        patch = self.overrides[ts][1]
+        start, end, *frames = self._patched(ts, patch)
+        exact = self.rule is not None and self.rule.sub_daily
+        own = times_of(self.times_at(ts))
+        return Reach.of(patch, own, (start, end), (self.frame, frames[0], frames[1]), exact=exact)
+
     def overridden(self, start_ts: int, end_ts: int) -> list[Occurrence]:
         """The instances with override that overlap the range now, by start."""
         found = []
@@ -232,13 +303,15 @@ class Series:
         return sorted(found, key=lambda occurrence: (occurrence.start_ts, occurrence.recurrence_id))
 
     def _overridden(self, ts: int, rid: str, patch: Content) -> Occurrence:
+        start, end, frame, end_frame = self._patched(ts, patch)
+        return Occurrence(rid, frame.spell(start), end_frame.spell(end), start, end, patch)
+
+    def _patched(self, ts: int, patch: Content) -> tuple[int, int, Frame, Frame]:
         times = self.times_at(ts)
         if any(name in patch for name in TIME_UNIT):
             times = patched_times(times, patch, self.content.get("zones"))
-        start, end = times_of(times)
         frame = frame_of(times)
-        end_frame = frame_of(times, "end_time_zone") if "end_time_zone" in times else frame
-        return Occurrence(rid, frame.spell(start), end_frame.spell(end), start, end, patch)
+        return *times_of(times), frame, frame_of(times, "end_time_zone") if "end_time_zone" in times else frame
 
     def times_at(self, ts: int) -> Content:
         """The time fields (and ``zones``) of the unpatched instance with this original start."""
@@ -273,7 +346,7 @@ def patched_times(times: Content, patch: Content, private: dict[str, str] | None
 
 def _within(ts: int) -> int:
     """The nearest moment that every zone can show."""
-    return max(_FIRST_TS, min(_LAST_TS, ts))
+    return max(FIRST_TS, min(LAST_TS, ts))
 
 
 def _wall_text(frame: Frame, ts: int) -> str:
@@ -313,53 +386,6 @@ def until_at(frame: Frame, ts: int) -> date | datetime:
     return frame.wall(ts) if frame.floating else EPOCH + timedelta(seconds=ts)
 
 
-def follow(content: Content, times: Content) -> Content:
-    """The series with the time fields ``times``: everything that hangs on its start is moved by the same wall time.
-
-    That is the ids in ``rdates``, ``exdates`` and ``overrides``, UNTIL, and BY parts that said what the start was.
-    Instances that had been moved by themselves stay where they are. ``times`` may bring ``zones`` it needs.
-    """
-    private = content.get("zones", {}) | times.get("zones", {})
-    times = {name: times[name] for name in TIME_UNIT if name in times}
-    old, new = frame_of(content), frame_of(times | {"zones": private})
-    before, after = datetime.fromisoformat(content["start"]), datetime.fromisoformat(times["start"])
-
-    def moved(ts: int) -> int:
-        wall = old.wall(ts) + (after - before)
-        return new.ts(datetime.combine(wall, time.min) if new.all_day else wall)
-
-    def respell(text: str) -> str:
-        return "/".join(new.spell(moved(old.read(part))) for part in text.split("/"))
-
-    result = {name: value for name, value in content.items() if name not in TIME_UNIT} | times
-    for name in ("rdates", "exdates"):
-        if name in content:
-            result[name] = sorted(map(respell, content[name]))
-    if "overrides" in content:
-        patches = _anchored_overrides(content, times).items()
-        result["overrides"] = {respell(rid): patch for rid, patch in patches}
-    if "rrule" in content:
-        rule = rules.follow(rules.parse(content["rrule"]), before, after)
-        until = until_ts(rule, old)
-        result["rrule"] = str(rule if until is None else replace(rule, until=until_at(new, moved(until))))
-    return result
-
-
-def _anchored_overrides(content: Content, times: Content) -> dict[str, Content]:
-    """The overrides, with all their time fields spelled out where the master's zone or form will be another."""
-    overrides: dict[str, Content] = content["overrides"]
-    if all(content.get(name) == times.get(name) for name in ("all_day", "time_zone", "end_time_zone")):
-        return overrides
-    series, result = Series(content), dict(overrides)
-    for ts, (rid, patch) in series.overrides.items():
-        if any(name in patch for name in TIME_UNIT):
-            own = patched_times(series.times_at(ts), patch, content.get("zones"))
-            kept = {name: own.get(name) for name in TIME_UNIT if name in own or name in times}
-            rest = {name: value for name, value in patch.items() if name not in TIME_UNIT}
-            result[rid] = rest | {n: v for n, v in kept.items() if n in ("start", "end") or v != times.get(n)}
-    return result
-
-
 def canonical_recurrence_id(content: Content, spelling: str) -> str:
     """The recurrence id for any spelling of the instant, RFC 3339 or iCalendar; without offset in the master's zone.
 
@@ -392,11 +418,13 @@ def validate(content: Content) -> None:
                 canonical_recurrence_id(content, part)
     for rid, patch in content.get("overrides", {}).items():
         canonical_recurrence_id(content, rid)
+        if patch.get("following", True) is not True:
+            raise InvalidEvent("An override is for its one instance or, with following true, for all later ones too.")
         for name in ("start", "end"):
             if patch.get(name) is not None or (name == "start" and name in patch):
                 _wall_of(patch[name], name)
     try:
-        Series(content).overridden(_FIRST_TS, _LAST_TS)
+        Series(content).overridden(FIRST_TS, LAST_TS)
     except (ValueError, OverflowError) as error:
         if isinstance(error, InvalidEvent):
             raise
@@ -426,6 +454,6 @@ def _wall_of(text: str, name: str) -> datetime:
         wall = datetime.fromisoformat(text)
     except (ValueError, TypeError):
         raise InvalidEvent(f"The event's {name} is not a date or time.") from None
-    if wall.tzinfo is not None or not _FIRST <= wall <= _LAST:
+    if wall.tzinfo is not None or not FIRST <= wall <= LAST:
         raise InvalidEvent(f"The event's {name} is not a local time between the years 2 and 9998.")
     return wall

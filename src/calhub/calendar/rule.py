@@ -23,6 +23,7 @@ FREQUENCIES: Final = ("SECONDLY", "MINUTELY", "HOURLY", "DAILY", "WEEKLY", "MONT
 WEEKDAYS: Final = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")
 
 #: Work one evaluation may do, in days looked at: some 1300 years for any rule. Then the rule counts as exhausted.
+#: So it does after as many instances.
 MAX_WORK: Final = 500_000
 #: The same for sub-daily rules, in steps looked at. Steps that cannot match are jumped over by the hour or the day.
 MAX_STEPS: Final = 100_000
@@ -179,11 +180,20 @@ def walls(rule: Rule, start: datetime, first: datetime, last: datetime) -> Itera
     """
     rule = _anchored(rule, start)
     times = sorted(itertools.starmap(time, itertools.product(rule.by_hour, rule.by_minute, rule.by_second)))
-    for days in _periods(rule, start, first, last):
-        found = [datetime.combine(day, at) for day in days for at in times]
-        for wall in _pick(found, rule.by_set_pos) if rule.by_set_pos else found:
-            if wall >= start:
-                yield wall
+    opening = start.date() if rule.count is not None else max(start.date(), first.date())
+    found = (
+        wall
+        for days in _periods(rule, start, first, last)
+        for wall in _at(days, times, rule.by_set_pos, opening)  # lazily: a year may have 31 million
+    )
+    yield from (wall for wall in itertools.islice(found, MAX_WORK) if wall >= start)
+
+
+def _at(days: list[date], times: list[time], positions: tuple[int, ...], opening: date) -> Iterator[datetime]:
+    if not positions:
+        return (datetime.combine(day, at) for day in days if day >= opening for at in times)
+    picked = (divmod(index, len(times)) for index in _indexes(len(days) * len(times), positions))
+    return (datetime.combine(days[day], times[at]) for day, at in picked)
 
 
 def days(rule: Rule, start: datetime, first: datetime, last: datetime) -> Iterator[int]:
@@ -232,6 +242,7 @@ def steps(
     rule = _anchored(rule, local(start))
     step = timedelta(seconds=_STEP_SECONDS[rule.freq]) * rule.interval
     number = 0 if rule.count is not None else max(0, (first - start) // step - 1)
+    left = MAX_WORK
     for _ in range(MAX_STEPS):
         try:
             instant = start + step * number
@@ -245,7 +256,11 @@ def steps(
             number += max(1, -(-skip // step))
             continue
         offset = instant - wall
-        yield from (found + offset for found in _expand_step(rule, wall) if found + offset >= start)
+        expanded = _expand_step(rule, wall)
+        yield from (found + offset for found in expanded if found + offset >= start)
+        left -= len(expanded)
+        if left < 0:
+            return
         number += 1
 
 
@@ -413,9 +428,12 @@ T = TypeVar("T")
 
 def _pick(found: list[T], positions: tuple[int, ...]) -> list[T]:
     """BYSETPOS."""
-    size = len(found)
+    return [found[index] for index in _indexes(len(found), positions)]
+
+
+def _indexes(size: int, positions: tuple[int, ...]) -> list[int]:
     indexes = {position - 1 if position > 0 else size + position for position in positions}
-    return [found[index] for index in sorted(indexes) if 0 <= index < size]
+    return [index for index in sorted(indexes) if 0 <= index < size]
 
 
 def _split(text: str) -> dict[str, str]:

@@ -17,8 +17,9 @@ from importlib.resources import files
 from itertools import pairwise
 from zoneinfo import ZoneInfo
 
+from calhub.calendar import rule as rules
 from calhub.calendar.event import InvalidEvent
-from calhub.calendar.lines import unfold
+from calhub.calendar.lines import parse_line, unfold
 
 _DISPLAY_NAME = re.compile(r"\((?:UTC|GMT)(?:([+-])(\d{1,2})[:.]?(\d{2})?)?\)")
 _WEEKDAYS = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")
@@ -95,10 +96,11 @@ def _iana_zone(name: str) -> _tzinfo:
 def _private_zone(text: str) -> _tzinfo:
     from icalendar import Timezone
 
-    lines = unfold(text)
-    if any(line.upper().startswith("RRULE") and "FREQ=YEARLY" not in line.upper() for line in lines):
-        # Seconds of looping for a hostile rule; no real zone has one.
-        raise InvalidEvent("The time zone has rules that are not yearly.")
+    for name, _, value in filter(None, map(parse_line, unfold(text))):
+        rule = rules.parse(value) if name == "RRULE" else None
+        if rule and (rule.freq != "YEARLY" or not rule.once_a_day or rule.by_year_day or rule.by_week_no):
+            # Seconds of looping for a hostile rule; no real zone has one.
+            raise InvalidEvent("The time zone has rules that are not yearly.")
     try:
         component = Timezone.from_ical(text)
         if not isinstance(component, Timezone):
