@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from calhub.providers.base import Done, NotSent, ProviderError, Refused, Stale, Trait, Unknown
+from calhub.providers.base import Done, NotSent, ProviderError, Refused, Stale, Trait, Unknown, WriteRequest
 from calhub.providers.layers import LONGEST, Call, DryRun, Layer, Recording, Retry
 from calhub.providers.registry import KINDS, connect
 from calhub.providers.vault import MemoryVault
@@ -166,6 +166,35 @@ def test_write_that_raises_is_not_retried(service: MemoryService, calendar: str,
 
     assert len(service.writes()) == 1
     assert not pauses
+
+
+def test_only_the_unsent_part_of_a_batch_is_repeated(
+    service: MemoryService, calendar: str, retry: Retry, pauses: list[float]
+) -> None:
+    """Of three writes in a batch the one that was not sent goes out again; the lost one and the good one do not."""
+    service.fail("create", "lost-after")
+    service.fail("create", "not-sent")
+    batch = [WriteRequest(op="create", remote_id=name, uid=name, content=event()) for name in ("a", "b", "c")]
+
+    outcomes = retry.write_batch(calendar, batch)
+
+    assert [type(each) for each in outcomes] == [Unknown, Done, Done]
+    assert [request.remote_id for request in service.writes()] == ["a", "b", "c", "b"]
+    assert len(pauses) == 1
+
+
+def test_batch_that_breaks_off_is_certain_only_of_what_was_not_begun(service: MemoryService, calendar: str) -> None:
+    """The write at which the account was refused is in doubt, later ones were not sent; refused at once, it raises."""
+    provider = MemoryProvider(service)
+    batch = [WriteRequest(op="create", remote_id=name, uid=name, content=event()) for name in ("a", "b", "c")]
+    service.fail("create", "login", skip=1)
+
+    outcomes = provider.write_batch(calendar, batch)
+
+    assert [type(each) for each in outcomes] == [Done, Unknown, NotSent]
+    service.fail("create", "login")
+    with pytest.raises(ProviderError):
+        provider.write_batch(calendar, batch[1:])
 
 
 def test_incremental_listing_is_taken_up(service: MemoryService, calendar: str, retry: Retry) -> None:

@@ -29,6 +29,7 @@ from calhub.providers.base import (
     Capabilities,
     Item,
     Known,
+    OneByOne,
     Outcome,
     Page,
     ProviderError,
@@ -109,7 +110,7 @@ class State:
         return {name: value for name, value in headers.items() if value}
 
 
-class FeedProvider:
+class FeedProvider(OneByOne):
     """The events behind ``url``, pull only."""
 
     def __init__(self, url: str, fetch: Fetch, close: Callable[[], object] = lambda: None) -> None:

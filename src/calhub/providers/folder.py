@@ -32,6 +32,7 @@ from calhub.providers.base import (
     Item,
     Known,
     NotSent,
+    OneByOne,
     Outcome,
     Page,
     ProviderError,
@@ -71,7 +72,7 @@ def _utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-class FolderProvider:
+class FolderProvider(OneByOne):
     """A vdir or a set of vdirs under ``root``.
 
     The cursor is the folder's identity and a digest of the listing: unchanged folder, unchanged cursor, no rows.
