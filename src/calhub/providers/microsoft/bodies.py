@@ -16,9 +16,11 @@ from lxml.html import HtmlElement, document_fromstring, tostring
 
 _HIDDEN: Final = frozenset({"head", "style", "script", "title", "meta", "template"})
 _LINES: Final = frozenset(
-    "address article blockquote center dd div dl dt fieldset footer form h1 h2 h3 h4 h5 h6 header hr li main ol p pre "
-    "section table tr ul".split()
-)
+    {
+        "address", "article", "blockquote", "center", "dd", "div", "dl", "dt", "fieldset", "footer", "form", "h1", "h2", "h3", "h4", "h5", "h6",
+        "header", "hr", "li", "main", "ol", "p", "pre", "section", "table", "tr", "ul",
+    }
+)  # fmt: skip
 _SPACED: Final = frozenset({"p", "h1", "h2", "h3", "h4", "h5", "h6"})
 _BLANKS: Final = re.compile(r"[ \t\r\n\f]+")
 _BREAK: Final = "\n"
@@ -133,6 +135,8 @@ def _join_block(event: Mapping[str, Any]) -> str | None:
     parts: list[HtmlElement] = list(top) if top is not None else []
     for at, part in enumerate(parts):
         if url in tostring(part, encoding="unicode", with_tail=False).replace("&amp;", "&"):
-            first = at - 1 if at and set("".join(parts[at - 1].itertext()).strip()) == {"_"} else at  # the rule above it
+            first = (
+                at - 1 if at and set("".join(parts[at - 1].itertext()).strip()) == {"_"} else at
+            )  # the rule above it
             return "".join(tostring(each, encoding="unicode") for each in parts[first:])
     return None

@@ -1,7 +1,8 @@
 """Graph events as content (microsoft: Mapping table). Pure functions.
 
 A *row* is an event as Graph's JSON has it. A series is three kinds of rows: the master, its exceptions
-(``exceptionOccurrences``) and the ids of its deleted instances (``cancelledOccurrences``); here they become one content.
+(``exceptionOccurrences``) and the ids of its deleted instances (``cancelledOccurrences``); here they become one
+content.
 """
 
 from __future__ import annotations
@@ -33,6 +34,10 @@ _RESPONSES: Final = {"accepted": "accepted", "declined": "declined", "tentativel
 def etag(row: Row) -> str:
     """The version of one row."""
     return str(row.get("@odata.etag") or f'W/"{row.get("changeKey")}"')
+
+
+def is_series(row: Row) -> bool:
+    return row.get("type") == "seriesMaster" or bool(row.get("recurrence"))
 
 
 def version(row: Row) -> str:

@@ -20,7 +20,14 @@ _ROLES: Final = {"optional": "optional", "informational": "optional"}
 
 #: Properties of a meeting that are its owner's own business: writing them sends no mail.
 SILENT: Final = frozenset(
-    {"categories", "showAs", "sensitivity", "isReminderOn", "reminderMinutesBeforeStart", "singleValueExtendedProperties"}
+    {
+        "categories",
+        "showAs",
+        "sensitivity",
+        "isReminderOn",
+        "reminderMinutesBeforeStart",
+        "singleValueExtendedProperties",
+    }
 )
 
 
@@ -113,10 +120,14 @@ def _minutes(alarm: Mapping[str, Any]) -> int | None:
 
 def _attendees(people: Mapping[str, Mapping[str, Any]], row: Row) -> list[dict[str, Any]]:
     """The whole list, since Graph replaces it: who is there already stays as Graph has them."""
-    there = {((each.get("emailAddress") or {}).get("address") or "").lower(): each for each in row.get("attendees") or ()}
+    there = {
+        ((each.get("emailAddress") or {}).get("address") or "").lower(): each for each in row.get("attendees") or ()
+    }
     written = []
     for address, person in people.items():
-        kind = "resource" if person.get("kind") in ("resource", "room") else _ROLES.get(person.get("role", ""), "required")
+        kind = (
+            "resource" if person.get("kind") in ("resource", "room") else _ROLES.get(person.get("role", ""), "required")
+        )
         known = dict(there.get(address) or {"emailAddress": {"address": address, "name": person.get("name", address)}})
         written.append({**known, "type": kind})
     return written
