@@ -17,8 +17,9 @@ from lxml.html import HtmlElement, document_fromstring, tostring
 _HIDDEN: Final = frozenset({"head", "style", "script", "title", "meta", "template"})
 _LINES: Final = frozenset(
     {
-        "address", "article", "blockquote", "center", "dd", "div", "dl", "dt", "fieldset", "footer", "form", "h1", "h2", "h3", "h4", "h5", "h6",
-        "header", "hr", "li", "main", "ol", "p", "pre", "section", "table", "tr", "ul",
+        "address", "article", "blockquote", "center", "dd", "div", "dl", "dt", "fieldset", "footer",
+        "form", "h1", "h2", "h3", "h4", "h5", "h6", "header", "hr", "li",
+        "main", "ol", "p", "pre", "section", "table", "tr", "ul",
     }
 )  # fmt: skip
 _SPACED: Final = frozenset({"p", "h1", "h2", "h3", "h4", "h5", "h6"})

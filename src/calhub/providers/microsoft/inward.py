@@ -124,10 +124,14 @@ def duration(minutes: int) -> Duration:
     return Duration(-days, -60 * rest)
 
 
+def address_of(attendee: Row) -> str:
+    return ((attendee.get("emailAddress") or {}).get("address") or "").lower()
+
+
 def _attendees(rows: Iterable[Row]) -> Content:
     people = {}
     for row in rows:
-        address = ((row.get("emailAddress") or {}).get("address") or "").lower()
+        address = address_of(row)
         if not address:
             continue
         person: Content = {}

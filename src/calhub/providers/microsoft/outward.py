@@ -9,7 +9,7 @@ from calhub.calendar.event import RECURRENCE_UNIT, TIME_UNIT, Content, InvalidEv
 from calhub.calendar.ical_time import parse_duration
 from calhub.providers.microsoft import kept as keeping
 from calhub.providers.microsoft.bodies import body_of
-from calhub.providers.microsoft.inward import Row, narrow
+from calhub.providers.microsoft.inward import Row, address_of, narrow
 from calhub.providers.microsoft.recurrence import from_graph, to_graph
 from calhub.providers.microsoft.times import write_times
 
@@ -120,15 +120,12 @@ def _minutes(alarm: Mapping[str, Any]) -> int | None:
 
 def _attendees(people: Mapping[str, Mapping[str, Any]], row: Row) -> list[dict[str, Any]]:
     """The whole list, since Graph replaces it: who is there already stays as Graph has them."""
-    there = {
-        ((each.get("emailAddress") or {}).get("address") or "").lower(): each for each in row.get("attendees") or ()
-    }
+    there = {address_of(each): each for each in row.get("attendees") or ()}
     written = []
     for address, person in people.items():
-        kind = (
-            "resource" if person.get("kind") in ("resource", "room") else _ROLES.get(person.get("role", ""), "required")
-        )
-        known = dict(there.get(address) or {"emailAddress": {"address": address, "name": person.get("name", address)}})
+        is_resource = person.get("kind") in ("resource", "room")
+        kind = "resource" if is_resource else _ROLES.get(person.get("role", ""), "required")
+        known = there.get(address) or {"emailAddress": {"address": address, "name": person.get("name", address)}}
         written.append({**known, "type": kind})
     return written
 
@@ -152,7 +149,7 @@ def _kept(content: Content, row: Row) -> str:
     _, zones = write_times(content)
     seen = narrow(row)
     if row.get("recurrence"):
-        times = {name: content[name] for name in TIME_UNIT if name in content}
+        times: Content = {name: content[name] for name in TIME_UNIT if name in content}
         seen["rrule"] = from_graph(row["recurrence"], times)
     return keeping.text(zones, content, seen)
 

@@ -76,9 +76,8 @@ class MicrosoftProvider:
         return replace(self.capabilities, keeps=KEEPS | {"attendees"}) if self._invites(calendar) else self.capabilities
 
     def discover(self) -> list[RemoteCalendar]:
-        rows = [
-            row for page in self._graph.pages(path("me", "calendars"), params={"$top": 100}) for row in page["value"]
-        ]
+        pages = self._graph.pages(path("me", "calendars"), params={"$top": 100})
+        rows = [row for page in pages for row in page["value"]]
         zone = self._time_zone()
         return [_calendar(row, zone) for row in rows]
 

@@ -51,9 +51,12 @@ def to_graph(content: Content) -> dict[str, Any] | None:
 
 def _trimmed(rule: Rule, start: datetime) -> Rule:
     """Without the parts that only repeat what the start says."""
-    for name, value in (("by_hour", start.hour), ("by_minute", start.minute), ("by_second", start.second)):
-        if getattr(rule, name) == (value,):
-            rule = replace(rule, **{name: ()})
+    if rule.by_hour == (start.hour,):
+        rule = replace(rule, by_hour=())
+    if rule.by_minute == (start.minute,):
+        rule = replace(rule, by_minute=())
+    if rule.by_second == (start.second,):
+        rule = replace(rule, by_second=())
     if rule.by_hour or rule.by_minute or rule.by_second:
         raise Unholdable("Microsoft 365 cannot hold a series that repeats within a day.")
     if rule.by_week_no or rule.by_year_day:

@@ -176,9 +176,9 @@ class Writer:
         }
         missing = sorted(frame.read(rid) for rid in wanted - found.keys())
         if missing:
-            days = [datetime.fromtimestamp(ts, UTC) for ts in (missing[0], missing[-1])]
             start, end = (
-                f"{day + timedelta(days=by):%Y-%m-%dT%H:%M:%SZ}" for day, by in zip(days, (-2, 2), strict=True)
+                f"{datetime.fromtimestamp(ts, UTC) + timedelta(days=by):%Y-%m-%dT%H:%M:%SZ}"
+                for ts, by in ((missing[0], -2), (missing[-1], 2))
             )
             url: str | None = self.place.instances(row["id"], start, end)
             while url:
