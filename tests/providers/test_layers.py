@@ -7,9 +7,10 @@ from collections.abc import Callable
 
 import pytest
 
-from calhub.providers.base import Done, NotSent, ProviderError, Refused, Stale, Trait, Unknown
+from calhub.providers.base import Done, NotSent, ProviderError, Refused, Stale, Trait, Unknown, WriteRequest
 from calhub.providers.layers import LONGEST, Call, DryRun, Layer, Recording, Retry
 from calhub.providers.registry import KINDS, connect
+from calhub.providers.vault import MemoryVault
 from calhub.testing.contract import ProviderContract, Remote, Versions, event, listing
 from calhub.testing.memory import How, MemoryProvider, MemoryService
 
@@ -167,6 +168,35 @@ def test_write_that_raises_is_not_retried(service: MemoryService, calendar: str,
     assert not pauses
 
 
+def test_only_the_unsent_part_of_a_batch_is_repeated(
+    service: MemoryService, calendar: str, retry: Retry, pauses: list[float]
+) -> None:
+    """Of three writes in a batch the one that was not sent goes out again; the lost one and the good one do not."""
+    service.fail("create", "lost-after")
+    service.fail("create", "not-sent")
+    batch = [WriteRequest(op="create", remote_id=name, uid=name, content=event()) for name in ("a", "b", "c")]
+
+    outcomes = retry.write_batch(calendar, batch)
+
+    assert [type(each) for each in outcomes] == [Unknown, Done, Done]
+    assert [request.remote_id for request in service.writes()] == ["a", "b", "c", "b"]
+    assert len(pauses) == 1
+
+
+def test_batch_that_breaks_off_is_certain_only_of_what_was_not_begun(service: MemoryService, calendar: str) -> None:
+    """The write at which the account was refused is in doubt, later ones were not sent; refused at once, it raises."""
+    provider = MemoryProvider(service)
+    batch = [WriteRequest(op="create", remote_id=name, uid=name, content=event()) for name in ("a", "b", "c")]
+    service.fail("create", "login", skip=1)
+
+    outcomes = provider.write_batch(calendar, batch)
+
+    assert [type(each) for each in outcomes] == [Done, Unknown, NotSent]
+    service.fail("create", "login")
+    with pytest.raises(ProviderError):
+        provider.write_batch(calendar, batch[1:])
+
+
 def test_incremental_listing_is_taken_up(service: MemoryService, calendar: str, retry: Retry) -> None:
     """A listing that breaks off goes on after the last page with a cursor; no row comes twice, none is lost."""
     service.quirks.page_size = 1
@@ -285,7 +315,7 @@ def test_kinds() -> None:
 
 def test_connect_retries(tmp_path: object) -> None:
     """A provider comes wrapped, so that passing failures are retried."""
-    provider = connect("folder", {"url": str(tmp_path)}, {})
+    provider = connect("folder", {"url": str(tmp_path)}, MemoryVault())
 
     assert isinstance(provider, Retry)
     assert [entry.id for entry in provider.discover()] == ["."]
@@ -294,7 +324,7 @@ def test_connect_retries(tmp_path: object) -> None:
 def test_unknown_kind() -> None:
     """An unknown kind is an error that names the known ones."""
     with pytest.raises(ProviderError) as caught:
-        connect("carrier pigeon", {}, {})
+        connect("carrier pigeon", {}, MemoryVault())
 
     assert caught.value.trait is Trait.FATAL
     assert "folder" in caught.value.hint

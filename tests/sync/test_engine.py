@@ -49,6 +49,19 @@ def test_first_link_matches_instead_of_doubling(world: World) -> None:
     assert_in_step(world)
 
 
+def test_batches_carry_every_write_and_doubt_ends_in_one_copy(world: World) -> None:
+    """Seven creations in batches of three, one answer lost: every event is there once."""
+    one = world.add_remote(quirks=Quirks(batch_writes=3))
+    for number in range(7):
+        world.put(f"e{number}")
+    one.service.fail("create", "lost-after", skip=4)
+
+    world.sync()
+
+    assert one.writes == 7
+    assert_in_step(world)
+
+
 def test_edits_of_different_fields_on_three_sides_all_survive(world: World) -> None:
     """Title at one remote, location at the other, description in the hub: the event has all three."""
     one, two = world.add_remote(), world.add_remote()

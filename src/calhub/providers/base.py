@@ -10,10 +10,10 @@ those, never the provider's name. Methods are synchronous and may be called from
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Literal, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias
 
 from calhub.calendar.event import FIELDS, Content
 
@@ -30,6 +30,7 @@ class Capabilities:
     create_calendars: bool = False
     writable: bool = True
     parallel_writes: int = 1  # writes the service bears at once in one calendar
+    batch_writes: int = 1  # writes one call of `write_batch` takes
     keeps: frozenset[str] = FIELDS  # what survives a round trip; decides when two events are equal
 
 
@@ -70,6 +71,18 @@ class Page:
     cursor: str | None = None
     complete: bool = False
     total: int | None = None  # how many items the whole listing will bring, where known (for progress)
+
+
+@dataclass(frozen=True, kw_only=True)
+class WriteRequest:
+    """One write of a batch; the fields are the arguments of `Provider.create`, `update` and `delete`."""
+
+    op: Literal["create", "update", "delete"]
+    remote_id: str
+    uid: str
+    content: Content | None = None  # None for a delete
+    expected: str | None = None
+    raw: str | None = None
 
 
 # Outcomes of a write. Anything the engine does not get as a value is an exception below.
@@ -151,6 +164,12 @@ class Provider(Protocol):
     def requests(self) -> int:
         """Calls made to the service so far."""
 
+    def prepare(self, calendar: str, settings: Mapping[str, Any]) -> Capabilities:
+        """Take the settings of a calendar's replica, before anything else in a pass; they hold until the next call.
+
+        Returns what can be done with this calendar under them. May ask the service; raises `ProviderError`.
+        """
+
     def discover(self) -> list[RemoteCalendar]:
         """All remote calendars of the account. Also the sign-in test: raises `ProviderError`."""
 
@@ -181,6 +200,12 @@ class Provider(Protocol):
     def delete(self, calendar: str, remote_id: str, *, expected: str | None) -> Outcome:
         """Delete, conditional on ``expected``; an item that is already gone is `Done`. Nobody is mailed."""
 
+    def write_batch(self, calendar: str, requests: Sequence[WriteRequest]) -> list[Outcome]:
+        """Make up to ``capabilities.batch_writes`` writes to different items in one call; one outcome each, in order.
+
+        What was sent and not certainly answered is `Unknown`. Raises `ProviderError` only if nothing was applied.
+        """
+
     def create_calendar(self, name: str, *, color: str | None = None, time_zone: str | None = None) -> RemoteCalendar:
         """Only with ``capabilities.create_calendars``."""
 
@@ -199,3 +224,34 @@ class Known(Protocol):
     def __contains__(self, remote_id: object) -> bool: ...
 
     def ids(self) -> Iterator[str]: ...
+
+
+class OneByOne:
+    """What a provider inherits that knows neither settings of a replica nor batches."""
+
+    def prepare(self: Provider, calendar: str, settings: Mapping[str, Any]) -> Capabilities:  # noqa: ARG002 - the contract's
+        return self.capabilities
+
+    def write_batch(self: Provider, calendar: str, requests: Sequence[WriteRequest]) -> list[Outcome]:
+        outcomes: list[Outcome] = []
+        for request in requests:
+            try:
+                outcomes.append(write_one(self, calendar, request))
+            except ProviderError as error:
+                if not outcomes:
+                    raise
+                rest = len(requests) - len(outcomes) - 1
+                return [*outcomes, Unknown(error.message), *[NotSent(error.message, error.retry_after)] * rest]
+        return outcomes
+
+
+def write_one(provider: Provider, calendar: str, request: WriteRequest) -> Outcome:
+    """Make one write by the method that is its own."""
+    if request.op == "delete":
+        return provider.delete(calendar, request.remote_id, expected=request.expected)
+    assert request.content is not None
+    if request.op == "create":
+        return provider.create(calendar, request.remote_id, request.uid, request.content)
+    return provider.update(
+        calendar, request.remote_id, request.uid, request.content, expected=request.expected, raw=request.raw
+    )

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NoReturn, TypeVar
 
@@ -30,6 +30,7 @@ from calhub.providers.base import (
     ProviderError,
     RemoteCalendar,
     Trait,
+    WriteRequest,
 )
 
 T = TypeVar("T")
@@ -48,6 +49,9 @@ class Layer:
     @property
     def requests(self) -> int:
         return self.inner.requests
+
+    def prepare(self, calendar: str, settings: Mapping[str, Any]) -> Capabilities:
+        return self.inner.prepare(calendar, settings)
 
     def discover(self) -> list[RemoteCalendar]:
         return self.inner.discover()
@@ -74,6 +78,9 @@ class Layer:
 
     def delete(self, calendar: str, remote_id: str, *, expected: str | None) -> Outcome:
         return self.inner.delete(calendar, remote_id, expected=expected)
+
+    def write_batch(self, calendar: str, requests: Sequence[WriteRequest]) -> list[Outcome]:
+        return self.inner.write_batch(calendar, requests)
 
     def create_calendar(self, name: str, *, color: str | None = None, time_zone: str | None = None) -> RemoteCalendar:
         return self.inner.create_calendar(name, color=color, time_zone=time_zone)
@@ -111,6 +118,9 @@ class Retry(Layer):
         self._attempts = attempts
         self._sleep = sleep
         self._rng = rng or random.Random()
+
+    def prepare(self, calendar: str, settings: Mapping[str, Any]) -> Capabilities:
+        return self._read(lambda: self.inner.prepare(calendar, settings))
 
     def discover(self) -> list[RemoteCalendar]:
         return self._read(self.inner.discover)
@@ -153,6 +163,20 @@ class Retry(Layer):
     def delete(self, calendar: str, remote_id: str, *, expected: str | None) -> Outcome:
         return self._write(lambda: self.inner.delete(calendar, remote_id, expected=expected))
 
+    def write_batch(self, calendar: str, requests: Sequence[WriteRequest]) -> list[Outcome]:
+        """Only the writes of the batch that certainly were not applied are sent again."""
+        outcomes = self.inner.write_batch(calendar, requests)
+        failures = 0
+        while True:
+            waiting = {at: each for at, each in enumerate(outcomes) if isinstance(each, NotSent)}
+            failures += 1
+            longest = max((each.retry_after or 0 for each in waiting.values()), default=0)
+            if not waiting or not self._pause(failures, longest):
+                return outcomes
+            again = self.inner.write_batch(calendar, [requests[at] for at in waiting])
+            for at, outcome in zip(waiting, again, strict=True):
+                outcomes[at] = outcome
+
     def _read(self, call: Callable[[], T]) -> T:
         failures = 0
         while True:
@@ -191,6 +215,9 @@ class DryRun(Layer):
         self._refuse()
 
     def delete(self, *_: Any, **__: Any) -> Outcome:
+        self._refuse()
+
+    def write_batch(self, *_: Any, **__: Any) -> list[Outcome]:
         self._refuse()
 
     def create_calendar(self, *_: Any, **__: Any) -> RemoteCalendar:
@@ -265,6 +292,14 @@ class Recording(Layer):
             calendar,
             remote_id,
             expected=expected,
+        )
+
+    def write_batch(self, calendar: str, requests: Sequence[WriteRequest]) -> list[Outcome]:
+        return self._tell(
+            lambda: self.inner.write_batch(calendar, requests),
+            lambda outcomes: " ".join(map(_kind, outcomes)),
+            "write_batch",
+            calendar,
         )
 
     def create_calendar(self, name: str, *, color: str | None = None, time_zone: str | None = None) -> RemoteCalendar:

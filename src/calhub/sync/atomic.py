@@ -7,8 +7,8 @@ open intents, which the next pass settles as it does for queued writes.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from enum import Enum
 
@@ -88,18 +88,25 @@ def _open(hub: Hub, connect: Callable[[Account], Provider], replicas: list[Repli
         if replica.account_id not in providers:
             with hub.read() as conn:
                 account = accounts.account(conn, replica.account)
-            try:
+            with _reaching(replica):
                 providers[replica.account_id] = connect(account)
-            except ProviderError as error:
-                raise AtomicFailed(f"{replica.account}: {error.message}") from error
             stack.callback(providers[replica.account_id].close)
         report = RunReport(
             account=replica.account, calendar=replica.calendar, remote=replica.remote_name, replica_id=replica.id
         )
         of = Pass(hub=hub, replica=replica, provider=providers[replica.account_id], report=report)
-        if of.policy.direction != "pull":
-            passes.append(of)
+        with _reaching(replica):
+            if of.policy.direction != "pull":
+                passes.append(of)
     return passes
+
+
+@contextmanager
+def _reaching(replica: Replica) -> Iterator[None]:
+    try:
+        yield
+    except ProviderError as error:
+        raise AtomicFailed(f"{replica.account}: {error.message}") from error
 
 
 def _prepare(hub: Hub, passes: list[Pass], calendar_id: int, uid: str, content: Content | None) -> list[_Part]:
@@ -201,7 +208,7 @@ def _put_back(part: _Part, uid: str) -> bool:
             if work.link is not None and intent.before is not None:
                 links.set_link(
                     conn, replica.id, work.stored.id, echo.remote_id, base_remote=echo.content or intent.before,
-                    base_hub=project(work.link.base_hub, provider.capabilities.keeps), version=echo.version,
+                    base_hub=project(work.link.base_hub, part.of.capabilities.keeps), version=echo.version,
                     hub_rev=work.stored.rev, now=now,
                 )  # fmt: skip
     return True

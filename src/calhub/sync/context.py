@@ -6,13 +6,14 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from functools import cached_property
 from typing import Any
 
 from calhub.hub.accounts import Replica
 from calhub.hub.database import Hub
 from calhub.hub.events import StoredEvent
 from calhub.hub.links import Link
-from calhub.providers.base import Provider
+from calhub.providers.base import Capabilities, Provider
 from calhub.sync.guard import Limits
 from calhub.sync.plan import HubSide, Policy
 from calhub.sync.report import Progress, RunReport, no_progress
@@ -40,14 +41,18 @@ class Pass:
     #: Set when both steps have gone through to the end, whatever became of single events.
     completed: bool = False
 
+    @cached_property
+    def capabilities(self) -> Capabilities:
+        """What can be done with this replica's remote calendar. Raises `ProviderError` when first asked for."""
+        return self.provider.prepare(self.replica.remote_id, self.replica.settings)
+
     @property
     def policy(self) -> Policy:
-        capabilities = self.provider.capabilities
-        direction = self.replica.direction if capabilities.writable else "pull"
+        direction = self.replica.direction if self.capabilities.writable else "pull"
         return Policy(
             conflicts=self.replica.conflicts,  # type: ignore[arg-type]  # the schema's CHECK guarantees the literal
             direction=direction,  # type: ignore[arg-type]  # likewise
-            keeps=capabilities.keeps,
+            keeps=self.capabilities.keeps,
         )
 
     @property

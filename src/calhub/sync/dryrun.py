@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,42 +11,20 @@ from calhub.calendar.event import Content
 from calhub.hub.accounts import Account
 from calhub.hub.backup import backup
 from calhub.hub.database import Hub
-from calhub.providers.base import Capabilities, Done, Item, Known, Outcome, Page, Provider, RemoteCalendar
+from calhub.providers.base import Done, Item, Outcome, Provider, RemoteCalendar, WriteRequest, write_one
+from calhub.providers.layers import Layer
 from calhub.sync.report import Progress, RunReport
 
 if TYPE_CHECKING:  # the engine imports this module lazily
     from calhub.sync.engine import Connect
 
 
-class Pretend:
-    """A provider whose reads are real and whose writes always succeed without leaving the house."""
+class Pretend(Layer):
+    """Reads are real; writes always succeed without leaving the house."""
 
-    def __init__(self, provider: Provider) -> None:
-        self._provider = provider
+    def __init__(self, inner: Provider) -> None:
+        super().__init__(inner)
         self._writes = 0
-
-    @property
-    def capabilities(self) -> Capabilities:
-        return self._provider.capabilities
-
-    @property
-    def requests(self) -> int:
-        return self._provider.requests
-
-    def discover(self) -> list[RemoteCalendar]:
-        return self._provider.discover()
-
-    def changes(self, calendar: str, cursor: str | None, known: Known) -> Iterator[Page]:
-        return self._provider.changes(calendar, cursor, known)
-
-    def get(self, calendar: str, remote_id: str) -> Item | None:
-        return self._provider.get(calendar, remote_id)
-
-    def find(self, calendar: str, uid: str) -> Item | None:
-        return self._provider.find(calendar, uid)
-
-    def reserve(self, calendar: str, uid: str) -> str:
-        return self._provider.reserve(calendar, uid)
 
     def _echo(self, remote_id: str, uid: str, content: Content, raw: str | None) -> Outcome:
         self._writes += 1
@@ -63,14 +41,14 @@ class Pretend:
     def delete(self, calendar: str, remote_id: str, *, expected: str | None) -> Outcome:  # noqa: ARG002 - the contract's
         return Done(None)
 
+    def write_batch(self, calendar: str, requests: Sequence[WriteRequest]) -> list[Outcome]:
+        return [write_one(self, calendar, request) for request in requests]
+
     def create_calendar(self, name: str, *, color: str | None = None, time_zone: str | None = None) -> RemoteCalendar:
         raise AssertionError(f"a pass never creates calendars ({name}, {color}, {time_zone})")
 
     def delete_calendar(self, calendar: str) -> None:
         raise AssertionError(f"a pass never deletes calendars ({calendar})")
-
-    def close(self) -> None:
-        self._provider.close()
 
 
 def rehearse(

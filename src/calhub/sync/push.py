@@ -18,7 +18,19 @@ from calhub.hub import accounts, changes, events, inbox, journal, links, lookup
 from calhub.hub.events import StoredEvent
 from calhub.hub.journal import Intent
 from calhub.hub.links import Link, Observation
-from calhub.providers.base import Done, Item, NotSent, Outcome, ProviderError, Refused, Stale, Trait, Unknown
+from calhub.providers.base import (
+    Done,
+    Item,
+    NotSent,
+    Outcome,
+    ProviderError,
+    Refused,
+    Stale,
+    Trait,
+    Unknown,
+    WriteRequest,
+    write_one,
+)
 from calhub.sync import guard
 from calhub.sync.context import Pass, hub_side, title
 from calhub.sync.plan import Bases, Write, plan_push
@@ -159,11 +171,10 @@ def _write_all(of: Pass, ids: Sequence[int]) -> list[Doubt]:
     """Write the events, a batch at a time. Returns the writes whose items have to be looked at again."""
     doubtful: list[Doubt] = []
     done = 0
-    workers = max(1, of.provider.capabilities.parallel_writes)
     for batch in links.chunks(ids, BATCH):
         with of.hub.transaction() as conn:
             planned = journal_writes(conn, of, batch)
-        for each, intent, outcome in _call(of, planned, workers):
+        for each, intent, outcome in _call(of, planned):
             doubt = _conclude(of, each, intent, outcome)
             if doubt is not None:
                 doubtful.append(doubt)
@@ -203,9 +214,14 @@ def journal_writes(conn: Connection, of: Pass, ids: Sequence[int]) -> list[tuple
     return planned
 
 
-def _call(
-    of: Pass, planned: list[tuple[Work, Intent]], workers: int
-) -> Iterator[tuple[Work, Intent, Outcome | ProviderError]]:
+def _call(of: Pass, planned: list[tuple[Work, Intent]]) -> Iterator[tuple[Work, Intent, Outcome | ProviderError]]:
+    workers = max(1, of.capabilities.parallel_writes)
+    if of.capabilities.batch_writes > 1:
+        for part in links.chunks(planned, of.capabilities.batch_writes):
+            answers = send_batch(of, [_request(each.stored.uid, intent) for each, intent in part])
+            for (each, intent), outcome in zip(part, answers, strict=True):
+                yield each, intent, outcome
+        return
     if workers == 1 or len(planned) < 2:
         for each, intent in planned:
             yield each, intent, send(of, each.stored.uid, intent)
@@ -216,20 +232,26 @@ def _call(
             yield each, intent, outcome
 
 
+def _request(uid: str, intent: Intent) -> WriteRequest:
+    return WriteRequest(
+        op=intent.op, remote_id=intent.remote_id, uid=uid, content=intent.content, expected=intent.expected,
+        raw=intent.before_raw,
+    )  # fmt: skip
+
+
 def send(of: Pass, uid: str, intent: Intent) -> Outcome | ProviderError:
     """Make the one call an intent stands for. The error is returned, so that siblings under way are still concluded."""
-    calendar = of.replica.remote_id
     try:
-        if intent.op == "delete":
-            return of.provider.delete(calendar, intent.remote_id, expected=intent.expected)
-        assert intent.content is not None
-        if intent.op == "create":
-            return of.provider.create(calendar, intent.remote_id, uid, intent.content)
-        return of.provider.update(
-            calendar, intent.remote_id, uid, intent.content, expected=intent.expected, raw=intent.before_raw
-        )
+        return write_one(of.provider, of.replica.remote_id, _request(uid, intent))
     except ProviderError as error:
         return error
+
+
+def send_batch(of: Pass, requests: Sequence[WriteRequest]) -> Sequence[Outcome | ProviderError]:
+    try:
+        return of.provider.write_batch(of.replica.remote_id, requests)
+    except ProviderError as error:
+        return [error] * len(requests)
 
 
 def _conclude(of: Pass, each: Work, intent: Intent, outcome: Outcome | ProviderError) -> Doubt | None:

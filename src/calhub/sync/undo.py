@@ -139,7 +139,7 @@ class _Undo:
                 journal.close_intent(conn, intent.id, "failed", now=self._hub.now(), error=reason)
                 links.requeue(conn, self._replica.id, intent.event_id, now=self._hub.now())
             return str(reason)
-        self._record(intent, stored, last, target, outcome.echo)
+        self._record(of, intent, stored, last, target, outcome.echo)
         return None
 
     def _journal(
@@ -160,8 +160,9 @@ class _Undo:
             )  # fmt: skip
 
     def _record(
-        self, intent: Intent, stored: StoredEvent | None, last: Intent, target: Content | None, echo: Item | None
-    ) -> None:
+        self, of: Pass, intent: Intent, stored: StoredEvent | None, last: Intent, target: Content | None,
+        echo: Item | None,
+    ) -> None:  # fmt: skip
         """Hub, link and journal in one transaction: the base now stands for the old state."""
         now, replica_id = self._hub.now(), self._replica.id
         with self._hub.transaction() as conn:
@@ -175,12 +176,12 @@ class _Undo:
                     links.drop_link(conn, link.id)
                 links.drop_observation(conn, replica_id, intent.remote_id)
             put = self._put_hub(conn, intent.uid, stored, content)
-            if put is not None and target is not None and echo is not None and self._provider is not None:
+            if put is not None and target is not None and echo is not None:
                 links.observe_items(conn, replica_id, [echo], now=now)
                 links.settle(conn, replica_id, [echo.remote_id])
                 links.set_link(
                     conn, replica_id, put.id, echo.remote_id, base_remote=echo.content or target,
-                    base_hub=project(put.content, self._provider.capabilities.keeps), version=echo.version,
+                    base_hub=project(put.content, of.capabilities.keeps), version=echo.version,
                     hub_rev=put.rev, now=now,
                 )  # fmt: skip
 

@@ -20,13 +20,13 @@ from itertools import pairwise
 from typing import Any, Literal
 
 from calhub.calendar.event import Content
-from calhub.providers.base import Capabilities, Item, Known, Outcome, Page, RemoteCalendar, Stale
+from calhub.providers.base import Capabilities, Item, Known, OneByOne, Outcome, Page, RemoteCalendar, Stale
 from calhub.testing.memory_service import How, Mail, MemoryService, Method, Quirks, Request
 
 __all__ = ["How", "Mail", "MemoryProvider", "MemoryService", "Method", "Quirks", "Request"]
 
 
-class MemoryProvider:
+class MemoryProvider(OneByOne):
     """The near end: implements `calhub.providers.base.Provider` over a `MemoryService`."""
 
     def __init__(self, service: MemoryService) -> None:
@@ -43,6 +43,7 @@ class MemoryProvider:
             chosen_ids=not quirks.no_chosen_ids,
             deletion_feed=not quirks.no_deletion_feed,
             create_calendars=True,
+            batch_writes=quirks.batch_writes,
             keeps=quirks.keeps,
         )
 

@@ -59,6 +59,7 @@ class Quirks:
     no_conditional_writes: bool = False  # the service overwrites whatever is there; the provider looks first
     no_deletion_feed: bool = False  # incremental listings do not mention deletions
     no_chosen_ids: bool = False  # the service names a created item itself
+    batch_writes: int = 1  # writes the provider takes in one call
     page_size: int | None = None  # rows a page; None = everything in one
 
 

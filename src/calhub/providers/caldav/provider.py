@@ -17,6 +17,7 @@ from calhub.providers.base import (
     Item,
     Known,
     NotSent,
+    OneByOne,
     Outcome,
     Page,
     ProviderError,
@@ -42,7 +43,7 @@ def _utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-class CalDAVProvider:
+class CalDAVProvider(OneByOne):
     """`calhub.providers.base.Provider` for CalDAV. A remote_id is the path of the item, as its server spells it."""
 
     def __init__(self, web: Web, *, clock: Callable[[], datetime] = _utc_now) -> None:

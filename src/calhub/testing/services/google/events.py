@@ -123,8 +123,11 @@ class Events:
         deleted = _flag(request, "showDeleted") or incremental
         uid, marks = request.param("iCalUID"), request.query.get("privateExtendedProperty")
         low, high = _moment(request, "timeMin"), _moment(request, "timeMax")
+        types = request.query.get("eventTypes")
 
         def wanted(row: Row) -> bool:
+            if types is not None and not row.cancelled and row.body["eventType"] not in types:
+                return False
             if row.cancelled and not deleted and row.master is None:
                 return False
             if uid is not None and row.uid != uid:

@@ -175,11 +175,12 @@ class GoogleService(Service):
         if scope is None:
             headers = {"WWW-Authenticate": 'Bearer realm="https://accounts.google.com/", error="invalid_token"'}
             raise Failed(error_response(401, "authError", "Invalid Credentials", headers))
-        writing = request.method != "GET"
-        enough = {SCOPE, SCOPE + ".events"} if writing else {SCOPE, SCOPE + ".events", SCOPE + ".readonly"}
+        enough = {"", ".events"} if request.method != "GET" else {"", ".events", ".readonly"}
         if "calendarList" in request.path:
-            enough = {SCOPE, SCOPE + ".readonly", SCOPE + ".calendarlist", SCOPE + ".calendarlist.readonly"}
-        if not enough & set(scope.split()):
+            enough = {"", ".readonly", ".calendarlist", ".calendarlist.readonly"}
+        elif "/events" not in request.path and request.method != "GET":
+            enough = {"", ".calendars", ".app.created", ".events"}
+        if not {SCOPE + name for name in enough} & set(scope.split()):
             raise failed(403, "insufficientPermissions", "Request had insufficient authentication scopes.")
 
     # Calendars
