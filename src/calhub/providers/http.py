@@ -31,7 +31,6 @@ import httpx
 from calhub.providers.base import ProviderError, Trait
 
 USER_AGENT: Final = "calhub"
-LOGIN_HINT: Final = "Sign in again with: calhub account login NAME"
 CONNECT_SECONDS: Final = 15.0
 READ_SECONDS: Final = 60.0
 BODY_LIMIT: Final = 64 * 1024 * 1024
@@ -316,7 +315,7 @@ def _offers_digest(response: httpx.Response) -> bool:
 
 def _login(response: httpx.Response, credentials: Credentials | httpx.Auth | None) -> ProviderError:
     if isinstance(credentials, httpx.Auth):
-        return ProviderError(f"{response.url.host} does not accept the sign-in any more.", LOGIN_HINT, Trait.LOGIN)
+        return ProviderError(f"{response.url.host} does not accept the sign-in any more.", "", Trait.LOGIN)
     return ProviderError(
         f"{response.url.host} does not accept the user name and password.",
         "Sign in again; services with two-factor sign-in need an app password.",

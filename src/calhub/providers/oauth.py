@@ -14,20 +14,21 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, Literal, Protocol
-from urllib.parse import parse_qsl
+from typing import Any, Final, Literal, Protocol, Self
+from urllib.parse import parse_qsl, urlencode
 
 import httpx
 from authlib.oauth2.auth import ClientAuth
 from authlib.oauth2.rfc6749.parameters import prepare_token_request
 
 from calhub.providers.base import ProviderError, Trait
-from calhub.providers.http import LOGIN_HINT, Answer, NoAnswer, Web, check_endpoint, host_of, retry_after
+from calhub.providers.http import Answer, NoAnswer, Web, check_endpoint, host_of, retry_after
 from calhub.providers.vault import Vault
 
 #: How long a token that is handed out is still good for, in seconds; less where the service's tokens are shorter-lived.
 SPARE_SECONDS: Final = 60
 ANSWER_LIMIT: Final = 1024 * 1024
+_FORM: Final = {"Accept": "application/json", "Content-Type": "application/x-www-form-urlencoded"}
 
 #: Error codes of a token endpoint (RFC 6749 section 5.2, OpenID Connect Core section 3.1.2.6, Entra's list of AADSTS
 #: errors) after which only the user can go on.
@@ -72,7 +73,9 @@ class Service:
 
     ``scopes`` are those calhub cannot do without, ``optional_scopes`` those it can; ``login_params`` are added to the
     address of the sign-in page. ``client_auth``: how the token endpoint learns the client (RFC 6749 section 2.3.1);
-    ``none`` is for public clients. ``body``: ``json`` for Notion, which is no friend of forms.
+    ``none`` is for public clients. ``body``: ``json`` for Notion, which is no friend of forms. ``redirect_uri``: where
+    the service wants it registered with its port; otherwise a free port on ``redirect_host`` is taken.
+    ``lasting_tokens``: an access token that comes without a refresh token does not end.
     """
 
     name: str
@@ -85,6 +88,8 @@ class Service:
     optional_scopes: tuple[str, ...] = ()
     login_params: Mapping[str, str] = field(default_factory=dict)
     redirect_host: Literal["127.0.0.1", "localhost"] = "127.0.0.1"
+    redirect_uri: str = ""
+    lasting_tokens: bool = False
     client_auth: Literal["none", "client_secret_post", "client_secret_basic"] = "client_secret_post"
     body: Literal["form", "json"] = "form"
 
@@ -125,7 +130,10 @@ class TokenError(ProviderError):
 
 
 class TokenEndpoint:
-    """The requests to a service's token endpoint (RFC 6749 section 3.2) and device endpoint (RFC 8628)."""
+    """A service's token endpoint (RFC 6749 section 3.2) and its device endpoint (RFC 8628 section 3.1).
+
+    A context manager. Every request raises `TokenError` when the service says no, else `ProviderError`.
+    """
 
     def __init__(self, service: Service) -> None:
         self._service = service
@@ -133,25 +141,26 @@ class TokenEndpoint:
         # An `httpx.Auth` that adds nothing keeps redirects from carrying the body to another owner's host.
         self._web = Web(service.token_url, httpx.Auth(), returns_401=True)
 
-    def close(self) -> None:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         self._web.close()
 
-    def refresh(self, refresh_token: str) -> Grant:
-        """A new access token. Raises `TokenError`, `ProviderError`."""
-        return _grant(self.ask(self._service.token_url, "refresh_token", refresh_token=refresh_token))
-
-    def exchange(self, grant_type: str, **parameters: str) -> Grant:
-        """The first tokens, for a code or device code. Raises `TokenError`, `ProviderError`."""
-        return _grant(self.ask(self._service.token_url, grant_type, **parameters))
-
-    def ask(self, url: str, grant_type: str, **parameters: str) -> dict[str, Any]:
-        """One POST and its JSON object. Raises `TokenError` when the endpoint says no."""
-        headers = {"Accept": "application/json", "Content-Type": "application/x-www-form-urlencoded"}
+    def grant(self, grant_type: str, **parameters: str) -> Grant:
+        """Tokens, for a refresh token, a code or a device code."""
         body = prepare_token_request(grant_type, **parameters)
-        _, headers, body = self._client.prepare("POST", url, headers, body)
+        _, headers, body = self._client.prepare("POST", self._service.token_url, dict(_FORM), body)
         if self._service.body == "json":
             headers["Content-Type"] = "application/json"
             body = json.dumps(dict(parse_qsl(body)))
+        return _grant(self._post(self._service.token_url, headers, body))
+
+    def device(self, url: str, scope: str) -> dict[str, Any]:
+        """The answer of the device endpoint, in which nothing is checked yet."""
+        return self._post(url, _FORM, urlencode({"client_id": self._service.client_id, "scope": scope}))
+
+    def _post(self, url: str, headers: Mapping[str, str], body: str) -> dict[str, Any]:
         answer = self._web.send("POST", url, headers=headers, content=body.encode(), limit=ANSWER_LIMIT)
         return _document(answer, self._service.name)
 
@@ -177,11 +186,11 @@ def _refusal(answer: Answer, document: Mapping[str, Any], service: str) -> Provi
         error = TokenError(f"{host} cannot renew the sign-in now.", "Try again later.", Trait.RETRY)
         error.retry_after = retry_after(answer.headers)
     elif code in _LOGIN_ERRORS:
-        error = TokenError(f"The sign-in at {service} has ended or was withdrawn.", LOGIN_HINT, Trait.LOGIN)
+        error = TokenError(f"The sign-in at {service} has ended or was withdrawn.", "", Trait.LOGIN)
     elif code in _CLIENT_ERRORS or status == 401:
         error = TokenError(
             f"{service} does not accept the client id and secret.",
-            "Check them at the service, then: calhub account login NAME --credentials FILE",
+            "Check them there, and give them anew: calhub account login NAME --credentials FILE",
             Trait.LOGIN,
         )
     else:
@@ -250,9 +259,6 @@ class RenewedTokens:
 
     def _renew(self, refresh_token: str) -> dict[str, str]:
         if not refresh_token:
-            raise ProviderError(f"The account is not signed in at {self._service.name}.", LOGIN_HINT, Trait.LOGIN)
-        endpoint = TokenEndpoint(self._service)
-        try:
-            return endpoint.refresh(refresh_token).secrets(self._clock())
-        finally:
-            endpoint.close()
+            raise ProviderError(f"The account is not signed in at {self._service.name}.", "", Trait.LOGIN)
+        with TokenEndpoint(self._service) as endpoint:
+            return endpoint.grant("refresh_token", refresh_token=refresh_token).secrets(self._clock())

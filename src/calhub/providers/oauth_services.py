@@ -53,7 +53,10 @@ def microsoft(settings: Mapping[str, str], secrets: Mapping[str, str]) -> Servic
 
 
 def notion(settings: Mapping[str, str], secrets: Mapping[str, str]) -> Service:
-    """A public connection. What it may do is set at Notion, page by page: there are no scopes."""
+    """A public connection. What it may do is set at Notion, page by page: there are no scopes.
+
+    Notion compares the redirect address to the letter, port included, so it is a fixed one, or the account's own.
+    """
     root = (settings.get("api_root") or _NOTION_ROOT).rstrip("/")
     return Service(
         name="Notion",
@@ -62,9 +65,10 @@ def notion(settings: Mapping[str, str], secrets: Mapping[str, str]) -> Service:
         authorize_url=settings.get("auth_uri") or f"{root}/oauth/authorize",
         token_url=settings.get("token_uri") or f"{root}/oauth/token",
         login_params={"owner": "user"},
-        redirect_host="localhost",
+        redirect_uri=settings.get("redirect_uri") or "http://localhost:8471/",
         client_auth="client_secret_basic",
         body="json",
+        lasting_tokens=True,
     )
 
 
@@ -79,7 +83,8 @@ SERVICES: Final[Mapping[str, Callable[[Mapping[str, str], Mapping[str, str]], Se
 def tokens(kind: str, settings: Mapping[str, str], vault: Vault) -> Tokens:
     """The bearer tokens of an account of this kind: the integration token in the vault, else renewed ones."""
     secrets = vault.load()
-    if token := secrets.get("token"):
+    token = secrets.get("token")
+    if token and not secrets.get("refresh_token"):
         return FixedToken(token)
     return RenewedTokens(SERVICES[kind](settings, secrets), vault)
 
