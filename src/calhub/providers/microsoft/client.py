@@ -112,7 +112,7 @@ class Graph:
     def read_all(self, urls: Sequence[str]) -> list[Reply]:
         """Many reads, in batches. Throttled parts are asked again after the time they say.
 
-        Raises `ProviderError` when one of them cannot be had; 404 is an answer.
+        Raises `ProviderError` when one of them cannot be had; "not there" is an answer.
         """
         starts = range(0, len(urls), BATCH)
         return [reply for at in starts for reply in self._read_batch(urls[at : at + BATCH])]
@@ -124,7 +124,7 @@ class Graph:
             replies = self.batch([Part("GET", urls[at]) for at in missing])
             failures: list[ProviderError] = []
             for at, reply in zip(missing, replies, strict=True):
-                if reply is not None and (reply.status < 300 or reply.status in (404, 410)):
+                if reply is not None and (reply.status < 300 or is_absent(reply)):
                     answers[at] = reply
                 else:
                     lost = NoAnswer("Microsoft Graph left out an answer.", "Try again later.")
@@ -173,6 +173,11 @@ def code_of(reply: Reply) -> str:
     return code.lower()
 
 
+def is_absent(reply: Reply) -> bool:
+    """Whether the answer says that there is no such event."""
+    return reply.status in (404, 410) or code_of(reply) == "errorinvalididmalformed"
+
+
 def error_of(reply: Reply) -> ProviderError:
     """A failed read as an error."""
     status, code = reply.status, code_of(reply)
@@ -186,7 +191,7 @@ def error_of(reply: Reply) -> ProviderError:
             "Give calhub the permission Calendars.ReadWrite, or have an administrator allow it.",
             Trait.FATAL,
         )
-    if status == 404 or code in ("erroriteminvalid", "errorinvalididmalformed", "erroritemnotfound"):
+    if is_absent(reply):
         return ProviderError("This is not at Microsoft 365 any more.", "Choose another calendar.", Trait.GONE)
     # 412 without a condition and 423 happen; they pass.
     if status in (408, 412, 423, 424, 429) or status >= 500:

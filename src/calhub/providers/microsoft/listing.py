@@ -147,8 +147,8 @@ class Listing:
         removed = {name for name in found.removed if name in known}
         masters = found.masters - removed
         if found.removed - removed:
-            # Perhaps an instance of a series was deleted: its id says not of which, but the series has moved.
-            masters |= self._moved_series() - removed
+            # Perhaps instances of a series were deleted, or all of them: their ids do not say of which one.
+            moved |= self._moved() - removed - masters
         rows = self._fetch([*moved, *removed, *masters], masters)
         items = [self._read(row) for row in rows.values()]
         same = {item.remote_id for item in items if item.version == known.version(item.remote_id)}
@@ -160,10 +160,10 @@ class Listing:
             cursor=self._cursor(found.link),
         )
 
-    def _moved_series(self) -> set[str]:
-        """Known series whose own version is another now."""
+    def _moved(self) -> set[str]:
+        """Known events that are at another version now, or not there any more."""
         sights = self._all_events(expand="")
-        return {name for name, seen in sights.items() if name in self._known and not self._unmoved(name, seen.etag)}
+        return {name for name in self._known.ids() if name not in sights or not self._unmoved(name, sights[name].etag)}
 
     def _unmoved(self, name: str, tag: str) -> bool:
         return (self._known.version(name) or "").partition("#")[0] == tag

@@ -12,7 +12,7 @@ from typing import Final, TypeAlias, TypeVar
 
 from calhub.providers.base import NotSent, Outcome, ProviderError, Refused, Stale, Trait, Unknown
 from calhub.providers.http import Unreached, retry_after
-from calhub.providers.microsoft.client import Graph, Part, code_of, error_of
+from calhub.providers.microsoft.client import Graph, Part, code_of, error_of, is_absent
 from calhub.providers.rest import Reply
 
 T = TypeVar("T")
@@ -43,7 +43,7 @@ def refused(reply: Reply) -> Outcome:
     wait = retry_after(reply.headers)
     if status == 412 or code == "errorirresolvableconflict":
         return Stale()
-    if status in (404, 410):
+    if is_absent(reply):
         return Stale()
     # A 503 that names a time was refused at the door; ErrorConcurrentItemSave comes after half of the work.
     if status in _LATER or (status == 503 and wait is not None and code != "errorconcurrentitemsave"):
@@ -144,7 +144,7 @@ def run_many(graph: Graph, scripts: Sequence[Script]) -> list[Outcome]:
 def read(url: str) -> Generator[Part, Reply, Reply]:
     """A read inside a script: its answer, 404 included. Raises `Stopped` when it cannot be had."""
     reply = yield Part("GET", url)
-    if reply.status < 300 or reply.status in (404, 410) or code_of(reply) == "errorinvalididmalformed":
+    if reply.status < 300 or is_absent(reply):
         return reply
     error = error_of(reply)
     if error.trait in (Trait.RETRY, Trait.LOGIN):

@@ -17,7 +17,7 @@ from calhub.calendar.ical_time import instance
 from calhub.calendar.recurrence import Series
 from calhub.providers.base import Done, NotSent, Refused, Stale
 from calhub.providers.microsoft import inward, kept
-from calhub.providers.microsoft.client import Part, code_of
+from calhub.providers.microsoft.client import Part, code_of, is_absent
 from calhub.providers.microsoft.inward import Row, etag, is_series, item_of, version
 from calhub.providers.microsoft.outward import SILENT, changes, new_event
 from calhub.providers.microsoft.places import Place
@@ -48,7 +48,7 @@ class Writer:
         if (yield from self.find(uid)) is not None:
             return Stale()
         reply = yield Part("POST", self.place.events, body)
-        if reply.status == 404:
+        if is_absent(reply):
             return NotSent("The calendar is not at Microsoft 365 any more.")
         if code_of(reply) == "errorduplicatetransactionid":
             return Stale()
@@ -99,7 +99,7 @@ class Writer:
                 if row is None:
                     return Done(None)
         reply = yield Part("DELETE", self.place.event(event), headers={"If-Match": etag(row)})
-        return Done(None) if reply.status < 300 or reply.status == 404 else refused(reply)
+        return Done(None) if reply.status < 300 or is_absent(reply) else refused(reply)
 
     # Reading inside scripts
 
