@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
-from calhub.testing.services.graph.shape import Row, View
+from calhub.testing.services.graph.shape import View
 from calhub.testing.services.graph.store import Event, Mailbox, occurrence_id
 
 #: What is to be told: an event, or the instance of a day.
 _Key: TypeAlias = tuple[int, date | None]
+#: The rows as a JSON array, and the query of the link that goes on.
+Page: TypeAlias = tuple[str, str]
 DEFAULT_PAGE: Final = 10
 LARGEST_PAGE: Final = 1000
 
@@ -23,6 +26,11 @@ class _Round:
     window: tuple[datetime, datetime]
     upto: int  # changes after this one belong to the next round
     keys: list[_Key]
+    news: bool = True  # the keys are what changed; False: all that is in the window
+
+    def still(self, event: Event, feed: dict[int, int]) -> bool:
+        """Whether what the keys say of the event is certainly true yet."""
+        return not self.news and feed.get(event.number, self.upto + 1) <= self.upto
 
 
 @dataclass(frozen=True)
@@ -48,15 +56,16 @@ class Rounds:
         self._rounds.clear()
         self._states.clear()
 
-    def first(self, calendar: str, window: tuple[datetime, datetime], view: View) -> Row | None:
-        return self._page(_Round(calendar, window, self.mailbox.seq, self._everything(calendar, window)), 0, view)
+    def first(self, calendar: str, window: tuple[datetime, datetime], view: View) -> Page:
+        found = _Round(calendar, window, self.mailbox.seq, self._everything(calendar, window), news=False)
+        return self._page(found, 0, view)
 
-    def next(self, token: str, view: View) -> Row | None:
+    def next(self, token: str, view: View) -> Page | None:
         """A further page; None for an unknown token."""
         found = self._rounds.get(token)
         return None if found is None else self._page(*found, view)
 
-    def again(self, token: str, view: View) -> Row | None:
+    def again(self, token: str, view: View) -> Page | None:
         """The first page of what changed since a delta token; None for an unknown one."""
         state = self._states.get(token)
         if state is None:
@@ -64,16 +73,16 @@ class Rounds:
         keys = self._changed(state)
         return self._page(_Round(state.calendar, state.window, self.mailbox.seq, keys), 0, view)
 
-    def _page(self, found: _Round, at: int, view: View) -> Row:
+    def _page(self, found: _Round, at: int, view: View) -> Page:
         size = min(view.page_size or DEFAULT_PAGE, LARGEST_PAGE)
-        rows = [self._row(key, found, view) for key in found.keys[at : at + size]]
+        rows = ",".join(self._row(key, found, view) for key in found.keys[at : at + size])
         self._count += 1
         token = f"t{self._count}"
         if at + size < len(found.keys):
             self._rounds[token] = found, at + size
-            return {"value": rows, "next": f"$skiptoken={token}"}
+            return f"[{rows}]", f"$skiptoken={token}"
         self._states[token] = _State(found.calendar, found.window, found.upto)
-        return {"value": rows, "next": f"$deltatoken={token}"}
+        return f"[{rows}]", f"$deltatoken={token}"
 
     def _everything(self, calendar: str, window: tuple[datetime, datetime]) -> list[_Key]:
         keys: list[_Key] = []
@@ -103,16 +112,18 @@ class Rounds:
                 keys.append((number, None))
         return keys
 
-    def _row(self, key: _Key, found: _Round, view: View) -> Row:
+    def _row(self, key: _Key, found: _Round, view: View) -> str:
         number, day = key
         event = self.mailbox.events[number]
-        if not self._visible(event, day, found):
+        feed = self.mailbox.calendars[found.calendar].feed
+        if not found.still(event, feed) and not self._visible(event, day, found):
             name = event.id(immutable=view.immutable)
-            removed: dict[str, Any] = {"reason": "deleted"}
-            return {"id": name if day is None else occurrence_id(name, day), "@removed": removed}
+            name = name if day is None else occurrence_id(name, day)
+            return json.dumps({"id": name, "@removed": {"reason": "deleted"}})
         if day is not None and day not in event.exceptions:
             return view.thin(event, day)
-        return {"@odata.type": "#microsoft.graph.event", **view.row(event, day)}
+        row = {"@odata.type": "#microsoft.graph.event", **view.row(event, day)}
+        return json.dumps(row, ensure_ascii=False)
 
     def _visible(self, event: Event, day: date | None, found: _Round) -> bool:
         if event.deleted or event.calendar != found.calendar:

@@ -212,9 +212,11 @@ class Graph(Service):
         if page is None:
             gone = failure(410, "SyncStateNotFound", "The sync state generation is not found.", request)
             return replace(gone, headers={**gone.headers, "Location": here})
-        link = page.pop("next")
-        name = "@odata.nextLink" if "skiptoken" in link else "@odata.deltaLink"
-        return self._json({"@odata.context": "...", name: f"{here}?{link}", **page})
+        rows, query = page
+        link = {"@odata.nextLink" if "skiptoken" in query else "@odata.deltaLink": f"{here}?{query}"}
+        head = json.dumps({"@odata.context": f"{here}#Collection(event)", **link})
+        body = f'{head[:-1]},"value":{rows}}}'.encode()
+        return Response(headers={"Content-Type": "application/json; charset=utf-8"}, body=body)
 
     def _paged(self, request: Request, found: Sequence[Any], row: Callable[[Any], Row] = lambda each: each) -> Row:
         """By ``$skip``, so rows shift when something is deleted in between."""

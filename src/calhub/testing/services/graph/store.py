@@ -66,8 +66,8 @@ class Pattern:
 
     def slot(self, day: date) -> tuple[datetime, datetime]:
         """Start and end (UTC) of the instance of a day."""
-        begin = datetime.combine(day, self.start.time())
-        return tuple(wall.replace(tzinfo=self.zone).astimezone(UTC) for wall in (begin, begin + self.length))  # type: ignore[return-value]
+        start = datetime.combine(day, self.start.time()).replace(tzinfo=self.zone).astimezone(UTC)
+        return start, start + self.length
 
 
 def pattern_of(props: dict[str, Any]) -> Pattern | None:
@@ -184,7 +184,7 @@ class Event:
 
 
 def occurrence_id(master: str, day: date) -> str:
-    return f"{master.rstrip('=')}Oc{day:%Y%m%d}"
+    return f"{master.rstrip('=')}Oc{day.isoformat().replace('-', '')}"
 
 
 def split_id(name: str) -> tuple[str, date | None]:
