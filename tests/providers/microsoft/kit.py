@@ -1,0 +1,48 @@
+"""What the tests share: a clock, and events as Outlook would make them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from calhub.providers.base import Provider
+from calhub.providers.microsoft import MicrosoftProvider
+from calhub.providers.microsoft.client import Graph as Client
+
+
+@dataclass
+class Clock:
+    now: datetime = datetime(2026, 11, 21, 12, tzinfo=UTC)
+    slept: list[float] = field(default_factory=list)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+
+
+def client_of(provider: Provider) -> Client:
+    """The Graph client inside a provider."""
+    assert isinstance(provider, MicrosoftProvider)
+    return provider._graph
+
+
+def meeting(**props: Any) -> dict[str, Any]:
+    """An hour on a Monday in Berlin, as Outlook would make it."""
+    zone = "W. Europe Standard Time"
+    return {
+        "subject": "Meeting",
+        "start": {"dateTime": "2026-11-23T10:00:00", "timeZone": zone},
+        "end": {"dateTime": "2026-11-23T11:00:00", "timeZone": zone},
+        "isReminderOn": False,
+        **props,
+    }
+
+
+def weekly(**props: Any) -> dict[str, Any]:
+    """Six Mondays."""
+    pattern = {"type": "weekly", "interval": 1, "daysOfWeek": ["monday"], "firstDayOfWeek": "monday"}
+    bounds = {"type": "numbered", "startDate": "2026-11-23", "numberOfOccurrences": 6}
+    return meeting(recurrence={"pattern": pattern, "range": bounds}, **props)
