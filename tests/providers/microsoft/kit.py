@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from calhub.providers.base import Provider
@@ -46,3 +46,12 @@ def weekly(**props: Any) -> dict[str, Any]:
     pattern = {"type": "weekly", "interval": 1, "daysOfWeek": ["monday"], "firstDayOfWeek": "monday"}
     bounds = {"type": "numbered", "startDate": "2026-11-23", "numberOfOccurrences": 6}
     return meeting(recurrence={"pattern": pattern, "range": bounds}, **props)
+
+
+def moved(props: dict[str, Any], days: int) -> dict[str, Any]:
+    """The event so many days later."""
+    result = dict(props)
+    for name in ("start", "end"):
+        wall = datetime.fromisoformat(props[name]["dateTime"]) + timedelta(days=days)
+        result[name] = {**props[name], "dateTime": wall.isoformat()}
+    return result

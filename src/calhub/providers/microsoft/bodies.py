@@ -120,7 +120,7 @@ def body_of(text: str, old: Mapping[str, Any]) -> dict[str, str]:
     lines = [
         escape(line, quote=False).replace("  ", " &nbsp;") or "<br>" for line in own.removesuffix("\n").split("\n")
     ]
-    content = "\r\n".join(f"<div>{line}</div>" for line in lines)
+    content = "\r\n".join(f"<div>{line or '<br>'}</div>" for line in lines)
     return {"contentType": "html", "content": f"<html><body>{content}{block}</body></html>"}
 
 

@@ -45,6 +45,7 @@ class Graph(Service):
         self.rounds = Rounds(self.mailbox)
         self.outbox = Outbox()
         self.subscriptions = Subscriptions(self)
+        self.codes = dict(_CODES)  # what planned faults are called, by status
         self.duplicate_status = 409  # 400 has been seen as well (microsoft: Writing)
         self._events = 0
         self.default = self.user_calendar("Calendar", is_default=True)
@@ -106,7 +107,7 @@ class Graph(Service):
         self.oauth.expire()
 
     def error(self, status: int, request: Request) -> Response:
-        return failure(status, _CODES.get(status, "UnknownError"), "The emulator was told so.", request)
+        return failure(status, self.codes.get(status, "UnknownError"), "The emulator was told so.", request)
 
     def routes(self) -> Sequence[Route]:
         routes = [
