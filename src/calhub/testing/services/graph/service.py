@@ -55,6 +55,12 @@ class Graph(Service):
         """The ``api_root`` of an account."""
         return f"{self.url}/v1.0"
 
+    def credentials(self) -> dict[str, str]:
+        """What goes into ``--credentials`` for an account that has signed in."""
+        token = self.oauth.issue("Calendars.ReadWrite offline_access")
+        given = {"client_id": self.oauth.client_id, "tenant": "common", "refresh_token": token}
+        return {**given, "authority": self.url, "api_root": self.root}
+
     # What users do in Outlook.
 
     def user_calendar(self, name: str, *, is_default: bool = False, can_edit: bool = True) -> str:
@@ -120,6 +126,7 @@ class Graph(Service):
             ("GET", "/me/calendars/{calendar}/events/{event}", self._get),
             ("GET", "/me/calendars/{calendar}/calendarView", self._view),
             ("GET", "/me/calendars/{calendar}/calendarView/delta", self._delta),
+            ("GET", "/me/calendars/{calendar}/calendarView/delta()", self._delta),  # as the SDK writes it
             ("GET", "/me/events/{event}", self._get),
             ("PATCH", "/me/events/{event}", self._patch),
             ("DELETE", "/me/events/{event}", self._delete),
@@ -357,7 +364,7 @@ class Graph(Service):
     def _found(self, name: str) -> tuple[Event, date | None]:
         found = self.mailbox.find(name)
         if found is None:
-            if len(name) < 60:
+            if not name.startswith("A"):
                 raise Bad("ErrorInvalidIdMalformed", "Id is malformed.")
             raise _not_found()
         return found
