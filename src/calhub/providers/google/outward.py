@@ -135,7 +135,7 @@ def _recurrence(target: Target) -> Body:
     lines += [exdate_line(rid, frame, labels) for rid in content.get("exdates", ())]
     if not lines:
         raise Unholdable("Google Calendar cannot hold a series without a rule.")
-    return {"recurrence": lines}
+    return {"recurrence": lines} if sorted(lines) != sorted(target.row.get("recurrence", ())) else {}
 
 
 def _outside(content: Content) -> list[str]:
