@@ -34,7 +34,7 @@ def note_failure(conn: Connection, account: Account, error: ProviderError) -> No
     if error.trait is Trait.LOGIN:
         message = f'{error.message.rstrip(".")}; sign in again with: calhub account login "{account.name}"'
         accounts.set_account_state(conn, account.id, "needs_login", message)
-    elif error.trait is not Trait.GONE:  # a missing calendar says nothing about the account
+    else:
         accounts.set_account_state(conn, account.id, "failing", error.message)
 
 

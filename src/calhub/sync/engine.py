@@ -196,7 +196,8 @@ class Session:
     def _mark(self, replica: Replica, error: ProviderError) -> None:
         with self._hub.transaction() as conn:
             accounts.update_replica(conn, replica.id, state="failing", error=error.message)
-            note_failure(conn, accounts.account(conn, replica.account_id), error)
+            if error.trait is not Trait.GONE:  # a missing calendar says nothing about its account
+                note_failure(conn, accounts.account(conn, replica.account_id), error)
 
     def _finish(self, of: Pass) -> None:
         hub, report = self._hub, of.report
