@@ -51,7 +51,8 @@ class Watch(Layer):
         self._paused_until: datetime | None = None
 
     def prepare(self, calendar: str, settings: Mapping[str, Any]) -> Capabilities:
-        return self._call(lambda: self.inner.prepare(calendar, settings))
+        # it may ask the service, but need not: that it returns proves nothing
+        return self._call(lambda: self.inner.prepare(calendar, settings), proves=False)
 
     def discover(self) -> list[RemoteCalendar]:
         return self._call(self.inner.discover)
@@ -87,7 +88,7 @@ class Watch(Layer):
     def delete_calendar(self, calendar: str) -> None:
         self._call(lambda: self.inner.delete_calendar(calendar))
 
-    def _call(self, call: Callable[[], T]) -> T:
+    def _call(self, call: Callable[[], T], *, proves: bool = True) -> T:
         if self._paused_until is not None:
             raise ProviderError(_pause(self._account, self._paused_until), _hint(self._account))
         try:
@@ -99,10 +100,10 @@ class Watch(Layer):
                 self._succeeded()
             raise
         reason = _failure(answer)
-        if reason is None:
-            self._succeeded()
-        else:
+        if reason is not None:
             self._failed(reason)
+        elif proves:
+            self._succeeded()
         return answer
 
     def _failed(self, reason: str) -> None:
