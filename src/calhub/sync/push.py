@@ -68,6 +68,8 @@ def push(of: Pass) -> bool:
     Failures of single events are kept for a retry and reported; `ProviderError` (the account as a whole) is raised.
     """
     if of.policy.direction == "pull":
+        with of.hub.transaction() as conn:
+            links.drop_retries(conn, of.replica.id)
         of.completed = True
         return False
     with of.hub.read() as conn:
