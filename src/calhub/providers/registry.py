@@ -20,6 +20,7 @@ _MODULES: Final = {
     "caldav": "calhub.providers.caldav",
     "folder": "calhub.providers.folder",
     "feed": "calhub.providers.feed",
+    "microsoft": "calhub.providers.microsoft",
 }
 
 #: The kinds an account can have, in the order in which they are offered.
