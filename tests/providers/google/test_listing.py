@@ -114,10 +114,12 @@ def test_an_instance_without_its_series_is_an_item(google: GoogleService, remote
     found = listing(remote)
     assert [item.uid for item in found.items.values()] == [f"s@example.org/{name}" for name in found.items]
     assert [content(item)["title"] for item in found.items.values()] == ["23", "24"]
-    google.user_patch(remote.calendar, "elsewhere_20261123T090000Z", summary="edited")
+    first = found.items["elsewhere_20261123T090000Z"]
+    echo = done(update(remote, first, {**content(first), "title": "edited", "categories": ["work"]}))
+    assert echo.uid == first.uid
     google.user_delete(remote.calendar, "elsewhere_20261124T090000Z")
     after = since(remote, found)
-    assert [content(item)["title"] for item in after.items.values()] == ["edited"]
+    assert [(item.uid, content(item)["title"]) for item in after.items.values()] == [(first.uid, "edited")]
     assert after.gone(found.versions()) == {"elsewhere_20261124T090000Z"}
 
 

@@ -55,6 +55,8 @@ class Writer:
 
     def change(self, bundle: Bundle, uid: str, content: Content, *, conditional: bool) -> Call | None:
         """The patch of the event itself, None where nothing differs. Raises `Unholdable`."""
+        if bundle.event.get("recurringEventId"):  # without its series; its UID is made up, see `Bundle.uid`
+            uid = ""
         body = changed(Target(content, bundle.event, self._zone()), bundle.content(), bundle.event["id"], uid)
         return self._patch(bundle.event, body, conditional=conditional) if body else None
 
