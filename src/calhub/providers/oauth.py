@@ -56,9 +56,9 @@ class FixedToken:
     """A token that is good until its owner withdraws it."""
 
     def __init__(self, token: str) -> None:
-        if not token.isascii() or not token.isprintable() or not token.strip():
-            raise ProviderError("The token has characters that cannot be sent.", "Copy it again.", Trait.FATAL)
         self._token = token.strip()
+        if not self._token.isascii() or not self._token.isprintable() or not self._token:
+            raise ProviderError("The token has characters that cannot be sent.", "Copy it again.", Trait.FATAL)
 
     def current(self) -> str:
         return self._token

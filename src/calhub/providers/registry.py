@@ -16,6 +16,7 @@ from calhub.providers.layers import Retry
 from calhub.providers.vault import Vault
 
 _MODULES: Final = {
+    "google": "calhub.providers.google",
     "caldav": "calhub.providers.caldav",
     "folder": "calhub.providers.folder",
     "feed": "calhub.providers.feed",

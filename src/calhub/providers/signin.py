@@ -82,13 +82,15 @@ def by_device_code(
         while True:
             sleep(wait)
             if clock() >= end:
-                raise ProviderError("Nobody entered the code in time.", "Start the sign-in again.", Trait.LOGIN)
+                raise _too_late()
             try:
                 return _secrets(service, endpoint.grant(_DEVICE_GRANT, device_code=device_code))
             except ProviderError as error:
                 code = error.code if isinstance(error, TokenError) else ""
                 if code in _DECLINED:
                     raise _declined(service) from error
+                if code == "expired_token":
+                    raise _too_late() from error
                 if code == "slow_down" or (not code and error.trait is Trait.RETRY):
                     wait += POLL_SECONDS
                 elif code != "authorization_pending" and error.trait is not Trait.RETRY:
@@ -145,6 +147,10 @@ def _declined(service: Service) -> ProviderError:
     return ProviderError(f"The sign-in was declined at {service.name}.", "Start it again to allow it.", Trait.LOGIN)
 
 
+def _too_late() -> ProviderError:
+    return ProviderError("Nobody signed in in time.", "Start the sign-in again.", Trait.LOGIN)
+
+
 # The redirect.
 
 
@@ -182,7 +188,7 @@ class _Redirect:
         try:
             answer = self._server.answers.get(timeout=seconds)
         except queue.Empty:
-            raise ProviderError("Nobody signed in in time.", "Start the sign-in again.", Trait.LOGIN) from None
+            raise _too_late() from None
         if code := answer.get("code"):
             return code
         if answer.get("error") in _DECLINED:

@@ -178,8 +178,8 @@ class GoogleService(Service):
         enough = {"", ".events"} if request.method != "GET" else {"", ".events", ".readonly"}
         if "calendarList" in request.path:
             enough = {"", ".readonly", ".calendarlist", ".calendarlist.readonly"}
-        elif "/events" not in request.path and request.method != "GET":
-            enough = {"", ".calendars", ".app.created", ".events"}
+        elif "/events" not in request.path and "/channels" not in request.path and request.method != "GET":
+            enough = {"", ".calendars", ".app.created"}
         if not {SCOPE + name for name in enough} & set(scope.split()):
             raise failed(403, "insufficientPermissions", "Request had insufficient authentication scopes.")
 
