@@ -7,8 +7,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from calhub.providers.base import Provider
+from calhub.providers.limits import Limiter
 from calhub.providers.microsoft import MicrosoftProvider
 from calhub.providers.microsoft.client import Graph as Client
+from calhub.providers.rest import Rest
+from calhub.testing.services.graph import Graph
 
 
 @dataclass
@@ -21,6 +24,28 @@ class Clock:
 
     def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
+
+
+def signed_in(graph: Graph, clock: Clock) -> MicrosoftProvider:
+    """A provider with an access token of its own, whose waiting is only noted."""
+    limiter = Limiter(rate=1000, burst=1000, clock=lambda: 0.0, sleep=clock.sleep)
+    rest = Rest(graph.root, Renewing(graph), limiter=limiter)
+    return MicrosoftProvider(Client(rest, sleep=clock.sleep), clock=clock)
+
+
+class Renewing:
+    """Tokens as an account has them: a refused one is replaced, unless the user took the consent back."""
+
+    def __init__(self, graph: Graph) -> None:
+        self._oauth = graph.oauth
+        self._token = graph.oauth.access()
+
+    def current(self) -> str:
+        return self._token
+
+    def refused(self, token: str) -> None:
+        if token == self._token:
+            self._token = self._oauth.access()
 
 
 def client_of(provider: Provider) -> Client:
