@@ -222,7 +222,7 @@ def test_narrow_fields(props: dict[str, Any], fields: Content) -> None:
 
 def test_missing_values_are_no_problem() -> None:
     """subject, body, iCalUId and location may be null."""
-    item = item_of(row(subject=None, body=None, iCalUId=None, location=None, categories=None), attendees=False)
+    item = item_of(row(subject=None, body=None, iCalUId=None, location=None, categories=None))
 
     assert item.problem is None
     assert item.uid == "A"
@@ -230,7 +230,7 @@ def test_missing_values_are_no_problem() -> None:
 
 def test_a_broken_event_has_a_reason() -> None:
     """One that cannot be read is an item with a problem and its text."""
-    item = item_of(row(start={"dateTime": "soon", "timeZone": "UTC"}), attendees=False)
+    item = item_of(row(start={"dateTime": "soon", "timeZone": "UTC"}))
 
     assert item.content is None
     assert item.problem == "The event has a time that cannot be read."
@@ -276,3 +276,14 @@ def test_a_new_event_always_says_whether_to_remind() -> None:
     assert body["transactionId"] == "t"
     assert {"id": kept.UID, "value": "uid"} in body["singleValueExtendedProperties"]
     assert "attendees" not in new_event("uid", event(attendees={"a@example.org": {}}), "t", attendees=False)
+
+
+def test_an_instance_its_organizer_cancelled_is_an_exdate() -> None:
+    """It is told as an exception; the series goes on without it."""
+    pattern = {"type": "weekly", "interval": 1, "daysOfWeek": ["monday"], "firstDayOfWeek": "sunday"}
+    recurrence = {"pattern": pattern, "range": {"type": "noEnd", "startDate": "2026-11-23"}}
+    cancelled = row(id="B", isCancelled=True, originalStart="2026-11-30T09:00:00Z")
+    content = read(recurrence=recurrence, exceptionOccurrences=[cancelled])
+
+    assert content["exdates"] == ["2026-11-30T10:00:00+01:00"]
+    assert "overrides" not in content

@@ -257,3 +257,24 @@ def test_two_providers_write_the_same_event(graph: Graph, world: GraphWorld, tie
     assert world.contents["a"]["title"] == "Ours"
     assert world.contents["a"]["location"] == "Theirs"
     assert shown(tied)["a"] == world.contents["a"]
+
+
+def test_attendees_come_from_outlook_and_ours_stay_here(graph: Graph, world: GraphWorld, tied: Remote) -> None:
+    """Nobody is mailed, nothing is written twice, and a deletion in Outlook still counts."""
+    people = [{"emailAddress": {"address": "bob@example.org", "name": "Bob"}, "type": "required"}]
+    graph.user_event(tied.calendar, **meeting(attendees=people))
+    world.put("ours", attendees={"cho@example.org": {}})
+    world.run()
+    (theirs,) = world.contents.keys() - {"ours"}
+    assert world.contents[theirs]["attendees"] == {"bob@example.org": {"name": "Bob"}}
+    world.edit("ours", attendees={"cho@example.org": {}, "dee@example.org": {}})
+    world.run()
+    done = len(writes(graph))
+    world.run()
+    assert len(writes(graph)) == done
+    (name,) = (item.remote_id for item in listing(tied).items.values() if item.uid == "ours")
+    graph.user_delete(name)
+    world.run()
+
+    assert set(world.contents) == {theirs}
+    assert graph.outbox.mails == []

@@ -61,7 +61,7 @@ class Writer:
             except Stopped:
                 yield Part("DELETE", self.place.event(made), undoes=True)
                 raise
-        return Done(item_of((yield from self._again(made)), attendees=self.invitations))
+        return Done(item_of((yield from self._again(made))))
 
     def update(self, event: str, content: Content, expected: str | None) -> Script:
         try:
@@ -81,7 +81,7 @@ class Writer:
             yield from self._patch(row, properties)
         if _has_exceptions(wanted) or (_has_exceptions(now) and "rrule" in wanted):
             yield from self._complete(event, wanted)
-        return Done(item_of((yield from self._again(event)), attendees=self.invitations))
+        return Done(item_of((yield from self._again(event))))
 
     def delete(self, event: str, expected: str | None) -> Script:
         row = yield from self.current(event)
