@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 
 import pytest
+from tests.providers.google.conftest import account
 
 from calhub.testing.contract import ProviderContract, Remote
 from calhub.testing.services.google import GoogleService
-from tests.providers.google.conftest import account
 
 
 class TestGoogle(ProviderContract):
