@@ -1,9 +1,10 @@
 """A Google account at the emulator."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
+from calhub.providers.base import Provider
 from calhub.providers.google import connect
 from calhub.providers.vault import MemoryVault
 from calhub.testing.contract_kit import Remote
@@ -24,12 +25,17 @@ def google(clock: VirtualClock) -> Iterator[GoogleService]:
         yield service
 
 
-def account(google: GoogleService) -> Remote:
-    """A new account with an empty calendar in Berlin."""
+def signed_in(google: GoogleService) -> Callable[[], Provider]:
+    """Connects to a new account, again and again; its tokens are kept in between."""
     given = google.credentials()
     vault = MemoryVault({name: given[name] for name in SECRETS})
-    provider = connect({name: value for name, value in given.items() if name not in SECRETS}, vault)
-    return Remote(provider, google.user_add_calendar("Work"), mails=lambda: len(google.outbox))
+    settings = {name: value for name, value in given.items() if name not in SECRETS}
+    return lambda: connect(settings, vault)
+
+
+def account(google: GoogleService) -> Remote:
+    """A new account with an empty calendar in Berlin."""
+    return Remote(signed_in(google)(), google.user_add_calendar("Work"), mails=lambda: len(google.outbox))
 
 
 @pytest.fixture

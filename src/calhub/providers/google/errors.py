@@ -13,6 +13,7 @@ HTTP   reason                                              meaning
 409    duplicate                                           `Stale`: the id is taken
 409    conflict                                            `NotSent`: writes of one batch met
 410    deleted                                             gone
+410    fullSyncRequired                                    the token is dead: a full listing follows
 412    conditionNotMet                                     `Stale`
 429    any                                                 `NotSent`, RETRY
 5xx    any                                                 `Unknown`, RETRY
@@ -96,6 +97,8 @@ def refusal(found: Problem, *, about: str) -> ProviderError:
     if found.is_gone:
         hint = "It was deleted, or is no longer shared with the account."
         return ProviderError(f"{about} is not there (any more).", hint, Trait.GONE)
+    if found.status == 410:
+        return ProviderError("Google wants the calendar listed from its beginning.", "Try again.", Trait.RETRY)
     if found.status == 401 or found.reason in SCOPE:
         hint = "Sign in again, and leave every box ticked: calhub account login NAME"
         return ProviderError("Google did not grant all that is needed.", hint, Trait.LOGIN)

@@ -26,9 +26,7 @@ LIMIT: Final = 8000
 def private(row: Mapping[str, Any]) -> Mapping[str, str]:
     """Our properties of an event, none if they came with a copy of another event."""
     found: Mapping[str, str] = row.get("extendedProperties", {}).get("private", {})
-    if not found or found.get(ID) not in (row["id"], row.get("recurringEventId")):
-        return {}
-    return found
+    return found if found.get(ID, "") in (row["id"], row.get("recurringEventId")) else {}
 
 
 def read(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -135,7 +135,7 @@ def _recurrence(target: Target) -> Body:
     lines += [exdate_line(rid, frame, labels) for rid in content.get("exdates", ())]
     if not lines:
         raise Unholdable("Google Calendar cannot hold a series without a rule.")
-    return {"recurrence": lines}
+    return {"recurrence": lines} if sorted(lines) != sorted(target.row.get("recurrence", ())) else {}
 
 
 def _outside(content: Content) -> list[str]:
@@ -185,13 +185,13 @@ def _attendees(target: Target) -> Body:
     content, row = target.content, target.row
     people = {person.get("email", "").lower(): person for person in row.get("attendees", ())}
     wanted = {
-        address: people.get(address, {}) | _person(address, fields)
+        address: _clean(people.get(address, {}) | _person(address, fields))
         for address, fields in content.get("attendees", {}).items()
     }
     if row.get("attendeesOmitted") or not row.get("organizer", {}).get("self", True):
         own = [wanted[address] for address, person in people.items() if person.get("self") and address in wanted]
         return {"attendees": own, "attendeesOmitted": True} if own else {}
-    return {"attendees": [_clean(person) for person in wanted.values()] or None}
+    return {"attendees": list(wanted.values()) or None}
 
 
 def _person(address: str, fields: Content) -> Body:

@@ -11,6 +11,8 @@ import time
 from base64 import b32hexencode
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
 from hashlib import sha256
 from typing import Any, Final
 
@@ -32,6 +34,7 @@ from calhub.providers.base import (
     write_one,
 )
 from calhub.providers.google import more
+from calhub.providers.google.channels import Channels
 from calhub.providers.google.client import BATCH, Call, Client, calendar_path, events_path
 from calhub.providers.google.errors import problem, refusal
 from calhub.providers.google.inward import uid_of
@@ -80,6 +83,10 @@ class GoogleProvider:
         """Of the settings only ``invitations`` matters: whether writes may mail participants."""
         self._mails[calendar] = bool(settings.get("invitations"))
         return self.capabilities
+
+    def channels(self, *, clock: Callable[[], datetime] | None = None) -> Channels:
+        """The push channels of this account."""
+        return Channels(self._client, clock=clock) if clock else Channels(self._client)
 
     # Calendars
 
@@ -171,10 +178,10 @@ class GoogleProvider:
                 outcomes[at] = plan
         replies = self._client.send_all([plan.call for plan in planned.values()]) if planned else []
         for (at, plan), reply in zip(planned.items(), replies, strict=True):
-            outcomes[at] = _caught(lambda plan=plan, reply=reply: tried(lambda: plan.conclude(reply)))  # type: ignore[misc]
+            outcomes[at] = _caught(partial(tried, partial(plan.conclude, reply)))
         for at, request in enumerate(requests):
             if at not in outcomes:
-                outcomes[at] = _caught(lambda request=request: write_one(self, calendar, request))  # type: ignore[misc]
+                outcomes[at] = _caught(partial(write_one, self, calendar, request))
         return _settled([outcomes[at] for at in range(len(requests))])
 
     def _plan(self, calendar: str, request: WriteRequest) -> _Planned | Outcome | None:
@@ -201,6 +208,8 @@ class GoogleProvider:
             return _Planned(change, lambda reply: Done(Bundle(writer.stored(reply), (), bundle.zone).item()))
         except Unholdable as error:
             return Refused(str(error))
+        except Failed as failed:
+            return failed.result
 
     def _created(self, calendar: str, request: WriteRequest, writer: Writer, reply: Reply | None) -> Outcome:
         if reply is not None and reply.status == 409:

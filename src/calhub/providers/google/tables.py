@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Final
+
+from calhub.providers.fieldtable import Field
 
 #: events.list: everything but birthdays and working locations, which are notes about a person rather than events.
 EVENT_TYPES: Final = ("default", "focusTime", "fromGmail", "outOfOffice")
@@ -34,41 +36,32 @@ COLORS: Final = {
 COLOR_IDS: Final = {name: color_id for color_id, name in COLORS.items()}
 
 
-class Field(NamedTuple):
-    """One row of the table. ``beside``: what is kept in private extended properties, invisible at Google."""
-
-    name: str
-    google: str
-    beside: str = ""
-    note: str = ""
-
-
 FIELDS: Final = (
     Field("title", "`summary`"),
     Field("description", "`description`", note="Google's HTML is shown as plain text, and patched only when edited"),
     Field("location", "`location`"),
-    Field("url", "`source.url`", "where the event was made by somebody else, or the address is not http(s)"),
+    Field("url", "`source.url`", "if somebody else made the event, or it is no address of the web"),
     Field("color", "`colorId`", "names outside Google's palette"),
-    Field("start, end, all_day", "`start`, `end`", "an event without length, which is a minute long at Google"),
-    Field("time_zone", "`timeZone`", "floating; at Google it is in the calendar's zone",
-          "zones with rules of their own become UTC; a series in one is refused"),
+    Field("start, end, all_day", "`start`, `end`", "that it has no length; at Google it is a minute long"),
+    Field("time_zone", "`timeZone`", "that it is floating; at Google it is in the calendar's zone",
+          "times in a zone with rules of its own become UTC; a series in one is refused"),
     Field("end_time_zone", "`end.timeZone`"),
-    Field("rrule, rdates, exdates", "`recurrence`", note="an RDATE with a length of its own is refused; "
-          "further RRULE and EXRULE lines stay as they are"),
-    Field("overrides", "exceptions, cancelled instances"),
+    Field("rrule, rdates, exdates", "`recurrence`", note="an RDATE with a length of its own is refused; further RRULE "
+          "and EXRULE lines stay as they are"),
+    Field("overrides", "exceptions and cancelled instances"),
     Field("status", "`status`", "cancelled; at Google that would be a deletion"),
     Field("privacy", "`visibility`", note="`public` and `default` are one"),
     Field("busy", "`transparency`"),
-    Field("attendees", "`attendees`", "roles chair and informational, kinds other than resource, RSVP",
-          "of somebody else's event only your own answer"),
-    Field("organizer", "`organizer` (read only)", "an organizer other than Google's"),
-    Field("alarms", "`reminders`", "alarms that are no popup or mail some minutes before, and more than five",
-          "no alarms in a new event = the calendar's default reminders"),
+    Field("attendees", "`attendees`", "roles chair and informational, kinds but resource, RSVP",
+          "of somebody else's event only your own answer is written"),
+    Field("organizer", "`organizer`, read only", "an organizer other than Google's"),
+    Field("alarms", "`reminders`", "other than a popup or mail some minutes before, and more than five",
+          "a new event without alarms gets the calendar's default reminders"),
     Field("attachments", "`attachments`", note="at most 25"),
-    Field("conferences", "`conferenceData` (read only)", "others than Google's",
-          "never copied between events, since that would let people in"),
-    Field("categories, priority, geo, extra, components", "", "all"),
-    Field("zones", "", note="only in the hub"),
+    Field("conferences", "`conferenceData`, read only", "others than Google's",
+          "Google's own are never copied to another event: that would let people in"),
+    Field("categories, priority, geo, extra, components", beside="all of it"),
+    Field("zones", note="in the hub only"),
 )  # fmt: skip
 
 #: Fields that Google has no place for at all.

@@ -8,11 +8,11 @@ change. Google has no floating times: those are bound to the zone of the calenda
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 
 from calhub.calendar.event import Content, InvalidEvent
-from calhub.calendar.ical_time import Frame, Moment, time_fields
+from calhub.calendar.ical_time import Frame, Moment, read_end, time_fields
 from calhub.calendar.ical_write import end_moment
 from calhub.calendar.zones import canonical_zone
 
@@ -26,13 +26,13 @@ class Unholdable(Exception):
 
 def read_moment(value: Mapping[str, Any], zone: str, frame: Frame) -> Moment:
     """``zone`` is the calendar's, for times that name none. Raises `InvalidEvent`."""
-    if day := value.get("date"):
-        return Moment(str(day))
-    name = canonical_zone(value["timeZone"]) if value.get("timeZone") else None
     try:
+        if day := value.get("date"):
+            return Moment(date.fromisoformat(day).isoformat())
         time = datetime.fromisoformat(value["dateTime"])
     except (KeyError, TypeError, ValueError):
         raise InvalidEvent("The event has a date or time that cannot be read.") from None
+    name = canonical_zone(value["timeZone"]) if value.get("timeZone") else None
     if time.tzinfo is None:
         return Moment(time.isoformat(timespec="seconds"), name or zone)
     return frame.at(time.replace(microsecond=0).astimezone(UTC), name or zone)
@@ -43,7 +43,8 @@ def read_times(row: Mapping[str, Any], zone: str, more: Mapping[str, Any]) -> Co
     if not row.get("start") or not row.get("end"):
         raise InvalidEvent("The event has no start or no end.")
     frame = Frame({"start": ""})
-    start, end = read_moment(row["start"], zone, frame), read_moment(row["end"], zone, frame)
+    start = read_moment(row["start"], zone, frame)
+    end = read_end(start, read_moment(row["end"], zone, frame), None, frame)
     if more.get("point") and not start.is_date and frame.instant(end) - frame.instant(start) == LEAST:
         end = start
     fields = time_fields(start, end)

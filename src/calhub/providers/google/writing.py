@@ -42,7 +42,7 @@ class Writer:
         self._series = Series(client)
         self._calendar = calendar
         self._params = dict(params)
-        self._zone = zone
+        self._ask_zone = zone
 
     # Calls
 
@@ -55,8 +55,16 @@ class Writer:
 
     def change(self, bundle: Bundle, uid: str, content: Content, *, conditional: bool) -> Call | None:
         """The patch of the event itself, None where nothing differs. Raises `Unholdable`."""
+        if bundle.event.get("recurringEventId"):  # without its series; its UID is made up, see `Bundle.uid`
+            uid = ""
         body = changed(Target(content, bundle.event, self._zone()), bundle.content(), bundle.event["id"], uid)
         return self._patch(bundle.event, body, conditional=conditional) if body else None
+
+    def _zone(self) -> str:
+        try:
+            return self._ask_zone()
+        except ProviderError as error:
+            raise Failed(lost(error)) from error
 
     def deletion(self, event_id: str, etag: str | None) -> Call:
         params = {"sendUpdates": self._params["sendUpdates"]}
@@ -141,18 +149,16 @@ class Writer:
 
     def _write_instances(self, bundle: Bundle, uid: str, content: Content) -> dict[str, str | None]:
         """Write what differs; the new etags by id (None: not known). Raises `Failed`."""
-        rows, calls = self._instances(bundle, content)
+        rows, calls, revived = self._instances(bundle, content)
         master = bundle.event["id"]
         for rid, row in rows.items():
             target = Target(instance(content, rid), row, bundle.zone)
             body = changed(target, read_event(row, bundle.zone), master, uid)
             if body:
                 calls.append(self._patch(row, body))
-        if not calls:
-            return {}
-        etags: dict[str, str | None] = {}
+        etags: dict[str, str | None] = {row["id"]: row.get("etag") for row in revived}
         failures = []
-        for call, reply in zip(calls, self._client.send_all(calls), strict=True):
+        for call, reply in zip(calls, self._client.send_all(calls) if calls else [], strict=True):
             try:
                 etags[call.path.rpartition("/")[2]] = self.stored(reply).get("etag")
             except Failed as failed:
@@ -162,33 +168,39 @@ class Writer:
             raise Failed(refused or Unknown("Not all instances of the series were written."))
         return etags
 
-    def _instances(self, bundle: Bundle, content: Content) -> tuple[dict[str, Row], list[Call]]:
-        """By recurrence id the instances that must be looked at, as they are now, and the deletions to be made."""
+    def _instances(self, bundle: Bundle, content: Content) -> tuple[dict[str, Row], list[Call], list[Row]]:
+        """By recurrence id the instances that must be looked at, as they are now; the deletions to be made; what was
+        cancelled and has been brought back."""
         overrides: Mapping[str, Content] = content.get("overrides", {})
         if not bundle.is_series:
-            return {}, []
+            return {}, [], []
         frame = bound(content, bundle.zone)
         floating = frame is not content
         slots = {rid_of(row, frame, bundle.zone): row for row in bundle.exceptions}
         slots = {rid[:19] if floating else rid: row for rid, row in slots.items()}
         excepted = set(content.get("exdates", ()))
-        calls, rows, lost = [], {}, []
+        calls, rows, asked = [], {}, []
         for rid, row in slots.items():
             cancelled = row.get("status") == "cancelled"
             if rid in excepted and rid not in overrides:
                 calls += [] if cancelled else [self.deletion(row["id"], row.get("etag"))]
             elif cancelled:
-                lost.append((rid, self._patch(row, {"status": "confirmed"})))
+                asked.append((rid, self._patch(row, {"status": "confirmed"})))
             else:
                 rows[rid] = row
         zoned = Frame(frame)
         missing = [rid for rid in overrides if rid not in slots]
-        lost += [(rid, self._lookup(bundle.event["id"], zoned, rid)) for rid in missing]
-        found = self._client.send_all([call for _, call in lost]) if lost else []
-        for (rid, _), reply in zip(lost, found, strict=True):
+        asked += [(rid, self._lookup(bundle.event["id"], zoned, rid)) for rid in missing]
+        found = self._client.send_all([call for _, call in asked]) if asked else []
+        revived = []
+        for (rid, call), reply in zip(asked, found, strict=True):
             row = self.stored(reply)
-            rows[rid] = row if "items" not in row else self._first(row)
-        return rows, calls
+            if call.method == "GET":
+                rows[rid] = self._first(row)
+            else:
+                rows[rid] = row
+                revived.append(row)
+        return rows, calls, revived
 
     def _lookup(self, master: str, frame: Frame, rid: str) -> Call:
         """The instance that lies at a recurrence id."""
@@ -198,20 +210,24 @@ class Writer:
         return Call("GET", path, {"originalStart": start, "showDeleted": "true", "maxResults": 1})
 
     def _first(self, page: Row) -> Row:
-        if not page["items"]:
+        if not page.get("items"):
             raise Failed(Refused("Google Calendar does not have an instance of the series that was changed."))
         row: Row = page["items"][0]
         return row
 
 
 def tried(write: Callable[[], Outcome]) -> Outcome:
-    """The outcome of a write, however it is told."""
+    """The outcome of a write, however it is told. Raises `ProviderError` where no write of the account can succeed."""
     try:
         return write()
     except Failed as failed:
         return failed.result
     except Unholdable as error:
         return Refused(str(error))
+    except ProviderError as error:  # while looking at what was written
+        if error.trait is not Trait.RETRY:
+            raise
+        return Unknown(error.message)
 
 
 def lost(error: ProviderError) -> Outcome:

@@ -225,6 +225,10 @@ class Service:
     # The server.
 
     @property
+    def running(self) -> bool:
+        return self._server is not None
+
+    @property
     def url(self) -> str:
         """``http://127.0.0.1:PORT``; only inside the block."""
         if self._server is None:
@@ -361,6 +365,9 @@ class _Connection(BaseHTTPRequestHandler):
         raise AttributeError(name)
 
     def _exchange(self) -> None:
+        if not self.server.service.running:  # a connection that was kept outlives the server's own end
+            self.close_connection = True
+            return
         if self.headers.get("Transfer-Encoding"):
             self.send_error(411)
             return

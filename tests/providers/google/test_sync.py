@@ -1,0 +1,184 @@
+"""The engine over Google accounts: edits arrive on both sides, once, whatever breaks on the way."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.providers.google.conftest import account, signed_in
+from tests.providers.google.kit import instance, rid, series, times, writes
+
+from calhub.calendar.event import Content
+from calhub.hub import accounts
+from calhub.hub.accounts import Account
+from calhub.providers.base import Provider
+from calhub.providers.layers import Retry
+from calhub.sync.report import RunReport
+from calhub.testing.contract_kit import EXAMPLES, Remote, event, listing
+from calhub.testing.services.google import GoogleService
+from calhub.testing.world import VirtualClock, World
+
+SERIES: Content = event(
+    rrule="FREQ=DAILY;COUNT=6", exdates=[rid(24)], overrides={rid(26): {"title": "Special", "location": "Cellar"}}
+)
+
+
+class GoogleWorld(World):
+    """A hub whose one calendar is tied to calendars at Google."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.logins: dict[int, Callable[[], Provider]] = {}
+
+    def tie(self, google: GoogleService, remote: Remote, **settings: Any) -> Remote:
+        with self.hub.transaction() as conn:
+            made = accounts.add_account(conn, f"google-{len(self.logins)}", "google", {}, self.hub.now())
+            accounts.add_replica(
+                conn, self.calendar.id, made.id, remote.calendar, "Work", self.hub.now(), direction="both",
+                conflicts="merge", settings=settings,
+            )  # fmt: skip
+        self.logins[made.id] = signed_in(google)
+        return remote
+
+    def connect(self, account: Account) -> Provider:
+        return Retry(self.logins[account.id](), sleep=lambda _: None)
+
+    def run(self) -> RunReport:
+        """One pass, and time for every retry to be due."""
+        report = self.sync()[-1]
+        self.clock.advance(hours=12)
+        return report
+
+
+@pytest.fixture
+def world(tmp_path: Path, clock: VirtualClock) -> Iterator[GoogleWorld]:
+    made = GoogleWorld(tmp_path, clock)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def tied(google: GoogleService, world: GoogleWorld, remote: Remote) -> Remote:
+    """The calendar of ``remote``, tied to the world's."""
+    return world.tie(google, remote)
+
+
+def shown(remote: Remote) -> dict[str | None, Content | None]:
+    """What is at Google, by UID."""
+    return {item.uid: item.content for item in listing(remote).items.values()}
+
+
+def test_every_kind_of_event_goes_there_and_comes_back_unchanged(
+    google: GoogleService, world: GoogleWorld, tied: Remote
+) -> None:
+    for name, content in {**EXAMPLES, "rich": SERIES}.items():
+        world.put(name, **{"title": None, "end": None, "time_zone": None, **content})
+    before = world.contents
+    assert world.run().status == "ok"
+    assert shown(tied) == before
+    done = len(writes(google))
+    world.run()
+    assert (len(writes(google)), world.contents) == (done, before)
+
+
+def test_a_second_pass_writes_nothing(google: GoogleService, world: GoogleWorld, tied: Remote) -> None:
+    world.put("one", title="One")
+    world.put("series", **SERIES)
+    google.user_insert(tied.calendar, summary="Theirs", **times())
+    master = series(google, tied)
+    google.user_patch(tied.calendar, instance(master, 25), summary="Special")
+    world.run()
+    world.run()
+    done, seq = len(writes(google)), world.seq
+    world.run()
+    assert (len(writes(google)), world.seq) == (done, seq)
+    assert len(world.contents) == 4
+
+
+def test_edits_of_both_sides_meet(google: GoogleService, world: GoogleWorld, tied: Remote) -> None:
+    world.put("series", **SERIES)
+    world.run()
+    (master,) = listing(tied).items
+    google.user_patch(tied.calendar, instance(master, 27), summary="Theirs")
+    google.user_patch(tied.calendar, master, location="Room 4")
+    world.edit("series", title="Ours")
+    world.run()
+    wanted = {
+        **SERIES,
+        "title": "Ours",
+        "location": "Room 4",
+        "overrides": {**SERIES["overrides"], rid(27): {"title": "Theirs"}},
+    }
+    assert world.contents["series"] == wanted
+    assert shown(tied)["series"] == wanted
+
+
+BROKEN = ("POST */events", "PATCH *", "DELETE *", "POST /batch/*", "GET */instances", "GET */events")
+
+
+@pytest.mark.parametrize("how", ["cut-before", "cut-after", "status-after", "truncated", "expired"])
+def test_nothing_is_lost_or_doubled_when_answers_are(
+    google: GoogleService, world: GoogleWorld, tied: Remote, how: Any
+) -> None:
+    world.put("kept", title="Kept")
+    world.put("gone", title="Gone")
+    world.put("series", **SERIES)
+    world.run()
+    for match in BROKEN:
+        google.fail(match, how)
+        google.fail(match, how, part=True)
+    world.put("new", title="New")
+    world.put("other series", **SERIES)
+    world.edit("kept", title="Edited")
+    world.edit("series", title="Edited")
+    world.delete("gone")
+    for _ in range(8):
+        world.run()
+    assert shown(tied) == world.contents
+    assert set(world.contents) == {"kept", "series", "new", "other series"}
+    assert world.contents["other series"] == SERIES
+    assert world.contents["series"] == {**SERIES, "title": "Edited"}
+    assert len([body for body in google.live(tied.calendar).values() if "recurringEventId" not in body]) == 4
+
+
+def test_two_calendars_of_one_event_at_google(google: GoogleService, world: GoogleWorld, tied: Remote) -> None:
+    other = world.tie(google, account(google))
+    master = series(google, tied)
+    google.user_patch(tied.calendar, instance(master, 25), summary="Special")
+    for _ in range(2):
+        world.run()
+    assert shown(other) == shown(tied)
+    (copied,) = listing(other).items
+    google.user_patch(other.calendar, instance(copied, 26), summary="From the other side")
+    google.user_delete(other.calendar, instance(copied, 27))
+    for _ in range(2):
+        world.run()
+    assert shown(other) == shown(tied)
+    assert google.live(tied.calendar)[instance(master, 26)]["summary"] == "From the other side"
+    google.user_delete(tied.calendar, master)
+    for _ in range(2):
+        world.run()
+    assert shown(other) == {}
+    other.provider.close()
+
+
+def test_two_hundred_edits_take_few_requests(google: GoogleService, world: GoogleWorld, remote: Remote) -> None:
+    tied = world.tie(google, remote, guard_share=1.0)
+    for number in range(200):
+        world.put(f"{number}", title=f"Event {number}")
+    world.run()
+    world.run()
+    google.log.clear()
+    for number in range(200):
+        world.edit(f"{number}", title=f"Edited {number}")
+    world.run()
+    assert len(google.log) <= 10
+    assert {body["summary"] for body in google.live(tied.calendar).values()} == {f"Edited {n}" for n in range(200)}
+
+
+def test_a_calendar_that_is_gone_deletes_nothing_here(google: GoogleService, world: GoogleWorld, tied: Remote) -> None:
+    google.user_insert(tied.calendar, summary="Theirs", **times())
+    world.run()
+    google.user_remove_calendar(tied.calendar)
+    assert world.run().status == "failed"
+    assert len(world.contents) == 1
