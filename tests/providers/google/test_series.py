@@ -20,10 +20,11 @@ RICH: Content = event(
 )
 
 
-@pytest.fixture(params=["plain", "resets", "independent"])
+@pytest.fixture(params=["plain", "resets", "keeps", "independent"])
 def service(google: GoogleService, request: pytest.FixtureRequest) -> GoogleService:
     """What a change of a series does to its exceptions is not documented: all that it may be."""
     google.resets_exceptions = request.param == "resets"
+    google.keeps_exceptions = request.param == "keeps"
     google.follows_master = request.param != "independent"
     return google
 

@@ -1,53 +1,22 @@
 """The engine over Google accounts: edits arrive on both sides, once, whatever breaks on the way."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.providers.google.conftest import account, signed_in
+from tests.providers.google.conftest import account
 from tests.providers.google.kit import instance, rid, series, times, writes
+from tests.providers.google.world import BROKEN, GoogleWorld, shown
 
 from calhub.calendar.event import Content
-from calhub.hub import accounts
-from calhub.hub.accounts import Account
-from calhub.providers.base import Provider
-from calhub.providers.layers import Retry
-from calhub.sync.report import RunReport
 from calhub.testing.contract_kit import EXAMPLES, Remote, event, listing
 from calhub.testing.services.google import GoogleService
-from calhub.testing.world import VirtualClock, World
+from calhub.testing.world import VirtualClock
 
 SERIES: Content = event(
     rrule="FREQ=DAILY;COUNT=6", exdates=[rid(24)], overrides={rid(26): {"title": "Special", "location": "Cellar"}}
 )
-
-
-class GoogleWorld(World):
-    """A hub whose one calendar is tied to calendars at Google."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self.logins: dict[int, Callable[[], Provider]] = {}
-
-    def tie(self, google: GoogleService, remote: Remote, **settings: Any) -> Remote:
-        with self.hub.transaction() as conn:
-            made = accounts.add_account(conn, f"google-{len(self.logins)}", "google", {}, self.hub.now())
-            accounts.add_replica(
-                conn, self.calendar.id, made.id, remote.calendar, "Work", self.hub.now(), direction="both",
-                conflicts="merge", settings=settings,
-            )  # fmt: skip
-        self.logins[made.id] = signed_in(google)
-        return remote
-
-    def connect(self, account: Account) -> Provider:
-        return Retry(self.logins[account.id](), sleep=lambda _: None)
-
-    def run(self) -> RunReport:
-        """One pass, and time for every retry to be due."""
-        report = self.sync()[-1]
-        self.clock.advance(hours=12)
-        return report
 
 
 @pytest.fixture
@@ -61,11 +30,6 @@ def world(tmp_path: Path, clock: VirtualClock) -> Iterator[GoogleWorld]:
 def tied(google: GoogleService, world: GoogleWorld, remote: Remote) -> Remote:
     """The calendar of ``remote``, tied to the world's."""
     return world.tie(google, remote)
-
-
-def shown(remote: Remote) -> dict[str | None, Content | None]:
-    """What is at Google, by UID."""
-    return {item.uid: item.content for item in listing(remote).items.values()}
 
 
 def test_every_kind_of_event_goes_there_and_comes_back_unchanged(
@@ -111,9 +75,6 @@ def test_edits_of_both_sides_meet(google: GoogleService, world: GoogleWorld, tie
     }
     assert world.contents["series"] == wanted
     assert shown(tied)["series"] == wanted
-
-
-BROKEN = ("POST */events", "PATCH *", "DELETE *", "POST /batch/*", "GET */instances", "GET */events")
 
 
 @pytest.mark.parametrize("how", ["cut-before", "cut-after", "status-after", "truncated", "expired"])

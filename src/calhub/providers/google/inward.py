@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -11,6 +11,7 @@ from calhub.calendar.ical_read import read_recurrence
 from calhub.calendar.ical_time import Duration, Frame, Moment, instance_patch, write_duration, write_value
 from calhub.calendar.ical_values import in_order
 from calhub.calendar.lines import parse_line
+from calhub.calendar.recurrence import Series, frame_of
 from calhub.calendar.rule import parse
 from calhub.calendar.zones import ZoneTable
 from calhub.providers.google import more
@@ -153,7 +154,8 @@ def read_series(master: Row, exceptions: Sequence[Row], zone: str) -> Content:
     read_recurrence(recurrence_rows(lines), times, ZoneTable(dict))
     slots = {rid_of(row, times, zone): row for row in exceptions}
     cancelled = {rid for rid, row in slots.items() if row.get("status") == "cancelled"}
-    exdates = (set(times.get("exdates", ())) - slots.keys()) | cancelled
+    # What a change of the rule has left behind takes nothing out.
+    exdates = (set(times.get("exdates", ())) - slots.keys()) | (cancelled - outside(times, cancelled))
     content |= {name: times[name] for name in ("rrule", "rdates") if name in times}
     if exdates:
         content["exdates"] = sorted(exdates)
@@ -184,6 +186,15 @@ def rid_of(row: Row, content: Content, zone: str) -> str:
     """The recurrence id of an exception, in the terms of its series. Raises `InvalidEvent`."""
     frame = Frame(content)
     return frame.recurrence_id(read_moment(row.get("originalStartTime", {}), zone, frame))
+
+
+def outside(content: Content, rids: Iterable[str]) -> set[str]:
+    """Those of the recurrence ids at which the series has no instance; exceptions do not count."""
+    slots = {rid: frame_of(content).read(rid) for rid in rids}
+    if not slots:
+        return set()
+    series = Series({name: value for name, value in content.items() if name not in ("exdates", "overrides")})
+    return {rid for rid, ts in slots.items() if not any(start == ts for start, _ in series.starts(ts, ts + 1))}
 
 
 def _unbind(content: Content, frame: Frame) -> None:

@@ -10,9 +10,16 @@ from calhub.calendar.event import RECURRENCE_UNIT, TIME_UNIT, Content
 from calhub.calendar.ical_read import read_rule
 from calhub.calendar.ical_time import Duration, Frame, parse_duration
 from calhub.calendar.ical_write import Labels, exdate_line, rdate_line
-from calhub.calendar.recurrence import Series, is_recurring
+from calhub.calendar.recurrence import is_recurring
 from calhub.providers.google import more
-from calhub.providers.google.inward import Row, read_attachment, read_attendee, read_conferences, read_organizer
+from calhub.providers.google.inward import (
+    Row,
+    outside,
+    read_attachment,
+    read_attendee,
+    read_conferences,
+    read_organizer,
+)
 from calhub.providers.google.tables import ANSWERS, BESIDE, COLOR_IDS
 from calhub.providers.google.text import marked
 from calhub.providers.google.times import Unholdable, bound, write_times
@@ -131,24 +138,20 @@ def _recurrence(target: Target) -> Body:
     lines = [f"RRULE:{read_rule(content['rrule'], frame)}"] if "rrule" in content else []
     rules = [line for line in target.row.get("recurrence", ()) if line.startswith("RRULE")]
     lines += rules[1:] + [line for line in target.row.get("recurrence", ()) if line.startswith("EXRULE")]
-    lines += [rdate_line(rid, frame, labels) for rid in sorted({*content.get("rdates", ()), *_outside(content)})]
+    lines += [rdate_line(rid, frame, labels) for rid in sorted({*content.get("rdates", ()), *_extra(content)})]
     lines += [exdate_line(rid, frame, labels) for rid in content.get("exdates", ())]
     if not lines:
         raise Unholdable("Google Calendar cannot hold a series without a rule.")
     return {"recurrence": lines} if sorted(lines) != sorted(target.row.get("recurrence", ())) else {}
 
 
-def _outside(content: Content) -> list[str]:
+def _extra(content: Content) -> set[str]:
     """Overrides of instances that the rule does not have: at Google they need a date of their own."""
-    if not content.get("overrides"):
-        return []
-    series = Series(content)
-    slots = {rid: series.frame.read(rid) for rid in content["overrides"]}
-    return [rid for rid, ts in slots.items() if not any(start == ts for start, _ in series.starts(ts, ts + 1))]
+    return outside(content, content.get("overrides", ()))
 
 
-def _dates_outside(target: Target) -> Body:
-    return _recurrence(target) if _outside(target.content) else {}
+def _extra_dates(target: Target) -> Body:
+    return _recurrence(target) if _extra(target.content) else {}
 
 
 def _status(target: Target) -> Body:
@@ -264,7 +267,7 @@ _PARTS: Final[tuple[tuple[tuple[str, ...], Callable[[Target], Body]], ...]] = (
     (("description",), _description),
     (("location",), _text("location", "location")),
     ((*TIME_UNIT, "zones"), _times),
-    (("overrides",), _dates_outside),
+    (("overrides",), _extra_dates),
     ((*RECURRENCE_UNIT, *TIME_UNIT), _recurrence),
     (("status",), _status),
     (("privacy",), _visibility),

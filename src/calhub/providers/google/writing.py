@@ -16,7 +16,7 @@ from calhub.providers.base import Done, NotSent, Outcome, ProviderError, Refused
 from calhub.providers.google import more
 from calhub.providers.google.client import Call, Client, events_path
 from calhub.providers.google.errors import outcome, problem
-from calhub.providers.google.inward import Row, read_event, rid_of
+from calhub.providers.google.inward import Row, outside, read_event, rid_of
 from calhub.providers.google.outward import Target, changed, whole
 from calhub.providers.google.series import Bundle, Series
 from calhub.providers.google.times import Unholdable, bound
@@ -178,11 +178,11 @@ class Writer:
         floating = frame is not content
         slots = {rid_of(row, frame, bundle.zone): row for row in bundle.exceptions}
         slots = {rid[:19] if floating else rid: row for rid, row in slots.items()}
-        excepted = set(content.get("exdates", ()))
+        unwanted = {*content.get("exdates", ()), *outside(content, slots)} - overrides.keys()
         calls, rows, asked = [], {}, []
         for rid, row in slots.items():
             cancelled = row.get("status") == "cancelled"
-            if rid in excepted and rid not in overrides:
+            if rid in unwanted:
                 calls += [] if cancelled else [self.deletion(row["id"], row.get("etag"))]
             elif cancelled:
                 asked.append((rid, self._patch(row, {"status": "confirmed"})))

@@ -209,6 +209,10 @@ class Service:
         """
         self._faults.append(_Fault(match, how, times, skip, status, retry_after, part))
 
+    def heal(self) -> None:
+        """No planned fault strikes any more."""
+        self._faults.clear()
+
     def deliver(self) -> list[Notification]:
         """POST the queued webhook messages for real, in order; returns them with what was answered."""
         with self.lock:

@@ -40,6 +40,7 @@ class Owner(Protocol):
     seq: int
     outbox: list[tuple[str, str]]
     resets_exceptions: bool
+    keeps_exceptions: bool
     follows_master: bool
 
     def open(self, request: Request, *, writes: bool = False) -> CalendarData: ...
@@ -307,7 +308,7 @@ class Events:
         for row in calendar.exceptions(after["id"]):
             wall = recurring.wall_of_suffix(after, row.body["id"].rpartition("_")[2], calendar.time_zone)
             there = wall is not None and recurring.is_instance(after, wall, calendar.time_zone)
-            if moved and (self.owner.resets_exceptions or not there):
+            if moved and (self.owner.resets_exceptions or not (there or self.owner.keeps_exceptions)):
                 calendar.drop(row.body["id"])
             elif self.owner.follows_master and not row.cancelled:
                 self._follow(calendar, row, before, after)

@@ -40,8 +40,9 @@ class Channel:
 class GoogleService(Service):
     """``user_*`` methods are what the user does in Google's own app.
 
-    Quirks, to be set at any time: ``resets_exceptions`` (a change of a master's rule or times drops its exceptions),
-    ``follows_master`` (fields of an exception equal to its master's change with it).
+    What a change of a master does to its exceptions is not documented, so it can be chosen: ``resets_exceptions`` (a
+    change of rule or times drops them all), ``keeps_exceptions`` (not even those at which the new rule has no instance
+    go), ``follows_master`` (fields of an exception equal to its master's change with it).
     """
 
     def __init__(self, *, clock: Clock | None = None, email: str = "user@example.com") -> None:
@@ -52,6 +53,7 @@ class GoogleService(Service):
         self.channels: dict[str, Channel] = {}
         self.outbox: list[tuple[str, str]] = []
         self.resets_exceptions = False
+        self.keeps_exceptions = False
         self.follows_master = True
         self.events = Events(self)
         self.seq = 0
