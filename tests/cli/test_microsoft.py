@@ -13,7 +13,6 @@ from tests.cli.conftest import Calhub
 
 from calhub.testing.services.graph import Graph
 
-
 #: Near today, since events are read in a window around it.
 FIRST = datetime.now(UTC).date() + timedelta(days=7)
 
