@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from calhub.providers.base import Known, Page, ProviderError, Trait
+from calhub.providers.base import Known, Page, ProviderError
 from calhub.providers.microsoft.client import Expired, Graph
 from calhub.providers.microsoft.inward import Row, etag, is_series, item_of
 from calhub.providers.microsoft.kept import EXPAND
@@ -129,15 +129,12 @@ class Listing:
     def _first_round(self) -> Round:
         """A token can expire while its round is under way."""
         params = {"startDateTime": self._window.start, "endDateTime": self._window.end}
-        for _ in range(_ROUND_ATTEMPTS - 1):
+        for _ in range(_ROUND_ATTEMPTS):
             try:
                 return self._round(self._place.delta(), params)
-            except Expired:
-                continue
-        try:
-            return self._round(self._place.delta(), params)
-        except Expired as error:
-            raise ProviderError(error.message, error.hint, Trait.RETRY) from error
+            except Expired as error:
+                lost = error
+        raise ProviderError(lost.message, "Try again later.")
 
     def _incremental(self, found: Round) -> Page:
         known = self._known

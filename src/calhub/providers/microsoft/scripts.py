@@ -129,7 +129,7 @@ def run_many(graph: Graph, scripts: Sequence[Script]) -> list[Outcome]:
             if error.trait is not Trait.RETRY and not any(running.written for running in every):
                 raise
             for running in waiting:
-                # An answer of any status says that the batch was not carried out; a 5xx does not.
+                # Refused at the door, with a time to come back: nothing was carried out. A bare 5xx does not say so.
                 sent = not isinstance(error, Unreached) and error.trait is Trait.RETRY and error.retry_after is None
                 running.lose(error.message, sent=sent, wait=error.retry_after)
             continue

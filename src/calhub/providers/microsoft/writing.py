@@ -94,6 +94,8 @@ class Writer:
                 return Refused(_MAILS)
             # A copy of somebody else's meeting: without an answer of ours, deleting it might send one.
             answered = yield Part("POST", f"{self.place.event(event)}/decline", {"sendResponse": False})
+            if answered.status == 429 or answered.status >= 500:
+                return refused(answered)
             if answered.status < 300:
                 row = yield from self.current(event)
                 if row is None:
