@@ -17,7 +17,7 @@ from calhub.providers.base import Item, Known, Page, ProviderError
 from calhub.providers.google.client import Call, Client, events_path
 from calhub.providers.google.errors import Problem, problem, refusal
 from calhub.providers.google.inward import Row
-from calhub.providers.google.series import PAGE, Bundle, Series, is_gone
+from calhub.providers.google.series import PAGE, Bundle, Series, is_gone, zone_of
 from calhub.providers.google.tables import EVENT_TYPES
 
 #: The same for a token's whole life, or Google refuses it.
@@ -95,7 +95,7 @@ class Listing:
                     raise _DeadToken
                 raise refusal(found, about="The calendar")
             document = reply.json or {}
-            self._zone = str(document.get("timeZone") or self._zone)
+            self._zone = zone_of(document)
             self._learn(self._zone)
             yield document.get("items", [])
             if document.get("nextPageToken"):

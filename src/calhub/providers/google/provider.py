@@ -30,6 +30,7 @@ from calhub.providers.base import (
     Refused,
     RemoteCalendar,
     Stale,
+    Unknown,
     WriteRequest,
     write_one,
 )
@@ -39,7 +40,7 @@ from calhub.providers.google.client import BATCH, Call, Client, calendar_path, e
 from calhub.providers.google.errors import problem, refusal
 from calhub.providers.google.inward import uid_of
 from calhub.providers.google.listing import Listing
-from calhub.providers.google.series import Bundle, Series, answered, by_uid, from_raw, is_gone, main_etag
+from calhub.providers.google.series import Bundle, Series, answered, by_uid, from_raw, is_gone, main_etag, zone_of
 from calhub.providers.google.tables import ACCESS
 from calhub.providers.google.times import Unholdable
 from calhub.providers.google.writing import Failed, Writer, lost, tried
@@ -97,7 +98,7 @@ class GoogleProvider:
             document = self._read(Call("GET", "/users/me/calendarList", params), "The account").json or {}
             for entry in document.get("items", ()):
                 if entry.get("timeZone"):
-                    self._learn(entry["id"], entry["timeZone"])
+                    self._learn(entry["id"], zone_of(entry))
                 found.append(_calendar(entry))
             if not document.get("nextPageToken"):
                 return found
@@ -134,7 +135,7 @@ class GoogleProvider:
             found = problem(answered(reply))
             if found is not None:
                 raise refusal(found, about="The calendar")
-            zone = str(answered(reply).json.get("timeZone") or "UTC")
+            zone = zone_of(answered(reply).json)
             for row in answered(reply).json.get("items", ()):
                 if (
                     is_gone(row)
@@ -231,14 +232,24 @@ class GoogleProvider:
                 if taken is None or is_gone(taken):
                     event_id = _event_id(calendar, uid, generation)
                     continue
-                bundle = Bundle(taken, (), self._zone(calendar))
-                if not bundle.pending or bundle.uid != uid or "overrides" not in content:
-                    return Stale()
-                row = taken
-            if "overrides" in content:
-                return writer.finish(row, uid, content)
-            return Done(Bundle(row, (), self._zone(calendar)).item())
+                return self._go_on(calendar, Bundle(taken, (), self._zone(calendar)), uid, content)
+            bundle = Bundle(row, (), self._zone(calendar))
+            return writer.finish(bundle, uid, content) if "overrides" in content else Done(bundle.item())
         return Refused("The event was deleted and made again too often.")
+
+    def _go_on(self, calendar: str, taken: Bundle, uid: str, content: Content) -> Outcome:
+        """The id is taken: by a series of ours that was left half made, or by an event that is to stay."""
+        if not taken.pending or taken.uid != uid or "overrides" not in content:
+            return Stale()
+        (bundle,) = self._series.complete(calendar, [taken.event])
+        if bundle is None:
+            return Unknown("The series is not where it was a moment ago.")
+        writer = self._writer(calendar)
+        result = writer.reconcile(bundle, uid, content)
+        if not isinstance(result, Done):
+            return Unknown("The series was written in part only.") if isinstance(result, Stale | NotSent) else result
+        (bundle,) = self._series.complete(calendar, [taken.event])
+        return writer.finish(bundle, uid, content) if bundle is not None else Stale()
 
     def _update(
         self, calendar: str, remote_id: str, uid: str, content: Content, expected: str | None, raw: str | None
@@ -308,9 +319,8 @@ class GoogleProvider:
         return zone
 
     def _learn(self, calendar: str, zone: str) -> str:
-        name = canonical_zone(zone) or "UTC"
-        self._zones[calendar] = name, self._clock()
-        return name
+        self._zones[calendar] = zone, self._clock()
+        return zone
 
     def _read(self, call: Call, about: str) -> Reply:
         reply = self._client.send(call)
