@@ -11,9 +11,11 @@ from tests.providers.desk import Desk
 
 from calhub.providers.base import ProviderError, Trait
 from calhub.providers.oauth import RenewedTokens
+from calhub.providers.oauth_services import notion
 from calhub.providers.signin import by_device_code, in_browser
 from calhub.providers.vault import MemoryVault
 from calhub.testing.services.base import Receiver, Response
+from calhub.testing.services.oauth import Paths
 from calhub.testing.world import VirtualClock
 
 
@@ -169,6 +171,22 @@ def test_no_refresh_token(desk: Desk, browser: Browser, told: list[str]) -> None
 
     secrets = in_browser(desk.client(lasting_tokens=True), told.append, browser)
     assert list(secrets) == ["token"]
+
+
+def test_notion_in_the_browser(browser: Browser, told: list[str]) -> None:
+    """Notion gets what it documents and nothing else: JSON, Basic authentication, no PKCE, no scopes."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        redirect = f"http://localhost:{probe.getsockname()[1]}/"
+    paths = Paths(authorize="/v1/oauth/authorize", token="/v1/oauth/token")
+    with Desk(needs_pkce=False, gives_refresh=False, paths=paths) as notion_like:
+        settings = {"client_id": "client", "api_root": f"{notion_like.url}/v1", "redirect_uri": redirect}
+        secrets = in_browser(notion(settings, {"client_secret": "client-secret"}), told.append, browser)
+        (asked,), (exchange,) = notion_like.requests("GET *"), notion_like.requests("POST *")
+
+    assert secrets == {"token": "access-1"}
+    assert sorted(asked.query) == ["client_id", "owner", "redirect_uri", "response_type", "state"]
+    assert exchange.json() == {"grant_type": "authorization_code", "code": "code-1", "redirect_uri": redirect}
+    assert (exchange.header("authorization") or "").startswith("Basic ")
 
 
 def test_registered_redirect(desk: Desk, browser: Browser, told: list[str]) -> None:

@@ -213,11 +213,19 @@ def sign_in(provider: str, settings: Mapping[str, str], vault: Vault) -> tuple[P
     except BaseException as error:
         connection.close()
         if isinstance(error, ProviderError):
-            hint = error.hint or (
-                "Check what you signed in with." if error.trait is Trait.LOGIN else "Check the address."
-            )
-            raise CommandError(error.message, hint) from error
+            hint = _sign_in_hint(provider) if error.trait is Trait.LOGIN else "Check the address."
+            raise CommandError(error.message, error.hint or hint) from error
         raise
+
+
+def _sign_in_hint(provider: str) -> str:
+    from calhub.providers.oauth_services import SERVICES
+
+    if provider not in SERVICES:
+        return "Check user name and password."
+    if provider == "notion":
+        return "Check the token in the credentials."
+    return "Leave refresh_token out of the credentials, to sign in in the browser."
 
 
 def seal_all(here: Session, name: str, secrets: Mapping[str, str]) -> dict[str, str]:

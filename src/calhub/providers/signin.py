@@ -44,18 +44,20 @@ def in_browser(
 
     Returns the secrets to keep. Raises `ProviderError`.
     """
-    verifier, state = generate_token(64), generate_token(32)
+    state, verifier = generate_token(32), generate_token(64)
+    challenge = {"code_challenge": create_s256_code_challenge(verifier), "code_challenge_method": "S256"}
     with _Redirect(service, state) as redirect:
         url = prepare_grant_uri(
             service.authorize_url, service.client_id, "code", redirect.uri, _scopes(service), state,
-            code_challenge=create_s256_code_challenge(verifier), code_challenge_method="S256", **service.login_params,
+            **(challenge if service.pkce else {}), **service.login_params,
         )  # fmt: skip
         tell(f"Sign in at {service.name} in your browser:\n{url}")
         if open_browser is not None:
             open_browser(url)
         code = redirect.code(seconds)
         with TokenEndpoint(service) as endpoint:
-            grant = endpoint.grant("authorization_code", redirect_uri=redirect.uri, code=code, code_verifier=verifier)
+            proof = {"code_verifier": verifier} if service.pkce else {}
+            grant = endpoint.grant("authorization_code", redirect_uri=redirect.uri, code=code, **proof)
     return _secrets(service, grant)
 
 
