@@ -17,7 +17,7 @@ from calhub.providers.base import Item, Known, Page, ProviderError
 from calhub.providers.google.client import Call, Client, events_path
 from calhub.providers.google.errors import Problem, problem, refusal
 from calhub.providers.google.inward import Row
-from calhub.providers.google.series import PAGE, Bundle, Series, is_gone, zone_of
+from calhub.providers.google.series import PAGE, Bundle, Reader, is_gone, zone_of
 from calhub.providers.google.tables import EVENT_TYPES
 
 #: The same for a token's whole life, or Google refuses it.
@@ -40,7 +40,7 @@ class Listing:
 
     def __init__(self, client: Client, calendar: str, known: Known, learn: Callable[[str], object]) -> None:
         self._client = client
-        self._series = Series(client)
+        self._reader = Reader(client)
         self._calendar = calendar
         self._known = known
         self._learn = learn
@@ -145,12 +145,12 @@ class Listing:
             del self._masters[bundle.event["id"]]
         ids = sorted({*self._masters, *self._exceptions})
         unseen = [master for master in ids if master not in self._masters]
-        for master, row in zip(unseen, self._series.events(self._calendar, unseen) if unseen else [], strict=True):
+        for master, row in zip(unseen, self._reader.events(self._calendar, unseen) if unseen else [], strict=True):
             if row is not None and not is_gone(row) and row.get("recurrence"):
                 self._masters[master] = row
         asked = [self._masters[master] for master in ids if master in self._masters]
         gone = [master for master in ids if master not in self._masters]
-        for row, found in zip(asked, self._series.complete(self._calendar, asked) if asked else [], strict=True):
+        for row, found in zip(asked, self._reader.complete(self._calendar, asked) if asked else [], strict=True):
             own = self._exceptions.pop(row["id"], {})
             if found is None:
                 gone.append(row["id"])

@@ -104,7 +104,7 @@ def is_gone(row: Row) -> bool:
     return row.get("status") == "cancelled" or row.get("eventType", "default") not in EVENT_TYPES
 
 
-class Series:
+class Reader:
     """Brings events with all their exceptions."""
 
     def __init__(self, client: Client) -> None:

@@ -18,7 +18,7 @@ from calhub.providers.google.client import Call, Client, events_path
 from calhub.providers.google.errors import outcome, problem
 from calhub.providers.google.inward import Row, outside, read_event, rid_of
 from calhub.providers.google.outward import Target, changed, whole
-from calhub.providers.google.series import Bundle, Series
+from calhub.providers.google.series import Bundle, Reader
 from calhub.providers.google.times import Unholdable, bound
 from calhub.providers.http import Unreached
 from calhub.providers.rest import Reply
@@ -39,7 +39,7 @@ class Writer:
 
     def __init__(self, client: Client, calendar: str, params: Mapping[str, str | int], zone: Callable[[], str]) -> None:
         self._client = client
-        self._series = Series(client)
+        self._reader = Reader(client)
         self._calendar = calendar
         self._params = dict(params)
         self._ask_zone = zone
@@ -127,7 +127,7 @@ class Writer:
         row = self.send(call)
         if not row.get("recurrence"):
             return Bundle(row, (), self._zone())
-        return self._series.complete(self._calendar, [row])[0]
+        return self._reader.complete(self._calendar, [row])[0]
 
     def _write_instances(self, bundle: Bundle, uid: str, content: Content) -> list[Row]:
         """Write the instances that differ; all exceptions as they are then. Raises `Failed`."""
