@@ -206,6 +206,7 @@ def test_a_half_made_series_is_finished_by_the_next_try(
             remote.provider.get(remote.calendar, remote.provider.reserve(remote.calendar, "ours@example.org")) is None
         )
         assert remote.provider.find(remote.calendar, "ours@example.org") is None
+        assert listing(remote).items == {}
     create(remote, RICH)
     third = create(remote, RICH)
     assert isinstance(third, Done | Stale)

@@ -69,8 +69,7 @@ class Listing:
             if page.items or page.removed:
                 yield Page(items=page.items, removed=page.removed)
         bundles, gone = self._touched()
-        items = [item for bundle in bundles if (item := self._news(bundle)) is not None]
-        yield Page(items=items, removed=gone, cursor=self._cursor)
+        yield Page(items=self._news(bundles), removed=gone, cursor=self._cursor)
 
     def _in_full(self) -> Iterator[Page]:
         for rows in self._rows({}):
@@ -125,11 +124,11 @@ class Listing:
 
     def _page(self, bundles: list[Bundle], gone: list[str]) -> Page:
         present = [bundle.event["id"] for bundle in bundles if self._is_known(bundle)]
-        items = [bundle.item() for bundle in bundles if not self._is_known(bundle)]
-        return Page(items=items, present=present, removed=gone)
+        return Page(items=self._news(bundles), present=present, removed=gone)
 
-    def _news(self, bundle: Bundle) -> Item | None:
-        return None if self._is_known(bundle) else bundle.item()
+    def _news(self, bundles: list[Bundle]) -> list[Item]:
+        """What is not known yet; nor half made, see `calhub.providers.google.writing`."""
+        return [bundle.item() for bundle in bundles if not self._is_known(bundle) and not bundle.pending]
 
     def _is_known(self, bundle: Bundle) -> bool:
         return self._known.version(bundle.event["id"]) == bundle.version

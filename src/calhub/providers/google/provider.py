@@ -123,7 +123,7 @@ class GoogleProvider:
         return listing.pages(cursor)
 
     def get(self, calendar: str, remote_id: str) -> Item | None:
-        """A series of which a part has yet to be written is not there; see `calhub.providers.google.writing`."""
+        """A series that is half made is not there yet; see `calhub.providers.google.writing`."""
         bundle = self._reader.one(calendar, remote_id)
         return None if bundle is None or bundle.pending else bundle.item()
 

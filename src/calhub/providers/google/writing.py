@@ -1,8 +1,8 @@
 """Writing events: conditional patches, and series with their exceptions, which take several requests.
 
 A new series with overrides is first written with a mark; until its exceptions are there too and the mark is taken off,
-`GoogleProvider.get` does not show it. So after a crash in between, the create is repeated, meets its own id, and goes
-on where it stopped.
+it is not shown, or its missing exceptions would pass for undone ones. After a crash in between, the create is repeated,
+meets its own id, and goes on where it stopped.
 """
 
 from __future__ import annotations
