@@ -117,8 +117,11 @@ def body_of(text: str, old: Mapping[str, Any]) -> dict[str, str]:
         if line.strip() and line in own:
             own = own[: own.index(line)]  # from its first line on, the block is there already
             break
-    lines = "<br>\r\n".join(escape(line, quote=False).replace("  ", " &nbsp;") for line in own.rstrip().split("\n"))
-    return {"contentType": "html", "content": f"<html><body><div>{lines}</div>{block}</body></html>"}
+    lines = [
+        escape(line, quote=False).replace("  ", " &nbsp;") or "<br>" for line in own.removesuffix("\n").split("\n")
+    ]
+    content = "\r\n".join(f"<div>{line or '<br>'}</div>" for line in lines)
+    return {"contentType": "html", "content": f"<html><body>{content}{block}</body></html>"}
 
 
 def _join_block(event: Mapping[str, Any]) -> str | None:

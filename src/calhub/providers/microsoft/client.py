@@ -25,8 +25,8 @@ _RESYNC: Final = frozenset({"syncstatenotfound", "syncstateinvalid", "resyncrequ
 
 
 def limiter() -> Limiter:
-    """10,000 requests in 10 minutes for an app and mailbox, 4 at one time."""
-    return Limiter(rate=15, burst=900, at_once=4)
+    """10,000 requests in 10 minutes for an app and mailbox, parts of batches included, 4 at one time."""
+    return Limiter(rate=5, burst=7000, at_once=4)
 
 
 class Expired(ProviderError):

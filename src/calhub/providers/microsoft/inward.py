@@ -45,20 +45,20 @@ def version(row: Row) -> str:
 
     Nothing says that the master's etag moves with each of its exceptions.
     """
-    parts = sorted(f"{each.get('id')} {etag(each)}" for each in row.get("exceptionOccurrences") or ())
+    parts = sorted(f"{each.get('id')} {etag(each)}" for each in _exceptions(row))
     parts += sorted(row.get("cancelledOccurrences") or ())
     if not parts:
         return etag(row)
     return f"{etag(row)}#{hashlib.sha256(' '.join(parts).encode()).hexdigest()[:16]}"
 
 
-def item_of(row: Row, *, attendees: bool) -> Item:
+def item_of(row: Row) -> Item:
     """A single event, or a series with its exceptions, as an item; one that cannot be read has a ``problem``."""
     kept = keeping.read(row)
     uid = kept.uid or row.get("iCalUId") or row["id"]
     modified = row.get("lastModifiedDateTime")
     try:
-        content = content_of(row, kept, attendees=attendees)
+        content = content_of(row, kept)
         recurrence.validate(content)
     except (InvalidEvent, ValueError, TypeError, KeyError, AttributeError) as error:
         problem = str(error) if isinstance(error, InvalidEvent) else "The event has a form that is not understood."
@@ -67,12 +67,12 @@ def item_of(row: Row, *, attendees: bool) -> Item:
     return Item(remote_id=row["id"], version=version(row), uid=uid, content=content, modified=modified)
 
 
-def content_of(row: Row, kept: Kept, *, attendees: bool) -> Content:
+def content_of(row: Row, kept: Kept, *, attendees: bool = True) -> Content:
     """The content of an item. Raises `InvalidEvent`."""
     seen = shown(row, kept.zones, attendees=attendees)
     content = kept.restore(seen)
     if row.get("recurrence"):
-        if exdates := _exdates(content, row.get("cancelledOccurrences") or ()):
+        if exdates := _exdates(content, row):
             content["exdates"] = exdates
         if overrides := _overrides(seen, row, kept.zones, attendees=attendees):
             content["overrides"] = overrides
@@ -148,23 +148,34 @@ def _attendees(rows: Iterable[Row]) -> Content:
     return dict(sorted(people.items()))
 
 
-def _exdates(content: Content, occurrence_ids: Iterable[str]) -> list[str]:
-    """Recurrence ids of deleted instances. ``OID.{master}.{yyyy-mm-dd}``; a pattern has one instance a day at most."""
+def _exdates(content: Content, master: Row) -> list[str]:
+    """Recurrence ids of deleted instances, and of those that the organizer has cancelled.
+
+    Deleted ones are named ``OID.{master}.{yyyy-mm-dd}``; a pattern has one instance a day at most.
+    """
     frame, at = frame_of(content), datetime.fromisoformat(content["start"]).time()
-    days = (date.fromisoformat(name.rpartition(".")[2][:10]) for name in occurrence_ids)
-    return sorted({frame.spell(frame.ts(datetime.combine(day, at))) for day in days})
+    days = (date.fromisoformat(name.rpartition(".")[2][:10]) for name in master.get("cancelledOccurrences") or ())
+    found = {frame.spell(frame.ts(datetime.combine(day, at))) for day in days}
+    return sorted(found | {frame.spell(original(row)) for row in _exceptions(master) if _is_cancelled(row, master)})
 
 
 def _overrides(series: Content, master: Row, zones: KeptZones, *, attendees: bool) -> dict[str, Content]:
     """The exceptions as patches on what the master itself shows; one that says nothing is left out."""
     frame = frame_of(series)
     overrides = {}
-    for row in master.get("exceptionOccurrences") or ():
-        if row.get("isCancelled") and not master.get("isCancelled"):
-            patch: Content = {"status": "cancelled"}
-        else:
-            own = shown({**row, "recurrence": None}, zones, attendees=attendees)
-            patch = instance_patch(series, rid := frame.spell(original(row)), own)
-        if patch:
+    for row in _exceptions(master):
+        if _is_cancelled(row, master):
+            continue
+        rid = frame.spell(original(row))
+        own = shown({**row, "recurrence": None}, zones, attendees=attendees)
+        if patch := instance_patch(series, rid, own):
             overrides[rid] = patch
     return dict(sorted(overrides.items()))
+
+
+def _exceptions(master: Row) -> Iterable[Row]:
+    return master.get("exceptionOccurrences") or ()
+
+
+def _is_cancelled(row: Row, master: Row) -> bool:
+    return bool(row.get("isCancelled")) and not master.get("isCancelled")

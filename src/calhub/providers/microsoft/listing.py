@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from calhub.providers.base import Item, Known, Page, ProviderError, Trait
+from calhub.providers.base import Known, Page, ProviderError, Trait
 from calhub.providers.microsoft.client import Expired, Graph
 from calhub.providers.microsoft.inward import Row, etag, is_series, item_of
 from calhub.providers.microsoft.kept import EXPAND
@@ -80,12 +80,11 @@ class _Sight:
 class Listing:
     """One call of `changes`."""
 
-    def __init__(self, graph: Graph, place: Place, window: Window, known: Known, *, attendees: bool) -> None:
+    def __init__(self, graph: Graph, place: Place, window: Window, known: Known) -> None:
         self._graph = graph
         self._place = place
         self._window = window
         self._known = known
-        self._read: Callable[[Row], Item] = lambda row: item_of(row, attendees=attendees)
 
     def pages(self, cursor: str | None) -> Iterator[Page]:
         link = self._link(cursor)
@@ -150,7 +149,7 @@ class Listing:
             # Perhaps instances of a series were deleted, or all of them: their ids do not say of which one.
             moved |= self._moved() - removed - masters
         rows = self._fetch([*moved, *removed, *masters], masters)
-        items = [self._read(row) for row in rows.values()]
+        items = [item_of(row) for row in rows.values()]
         same = {item.remote_id for item in items if item.version == known.version(item.remote_id)}
         gone = [name for name in (*moved, *removed, *masters) if name not in rows and name in known]
         return Page(
@@ -190,9 +189,9 @@ class Listing:
             else:
                 wanted.append(name)
         for some in _chunks(ready):
-            yield Page(items=[self._read(row) for row in some], total=total)
+            yield Page(items=[item_of(row) for row in some], total=total)
         for names in _chunks([*wanted, *sorted(found.masters)]):
-            items = [self._read(row) for row in self._fetch(names, found.masters).values()]
+            items = [item_of(row) for row in self._fetch(names, found.masters).values()]
             same = [item.remote_id for item in items if item.version == known.version(item.remote_id)]
             yield Page(items=[item for item in items if item.remote_id not in same], present=same, total=total)
         yield Page(present=present, cursor=self._cursor(found.link), complete=True, total=total)

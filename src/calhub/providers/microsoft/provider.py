@@ -71,9 +71,13 @@ class MicrosoftProvider:
     # Calendars
 
     def prepare(self, calendar: str, settings: Mapping[str, Any]) -> Capabilities:
-        """``past`` and ``future`` (days), ``invitations``. Asks nothing."""
+        """``past`` and ``future`` (days), ``invitations``. Asks nothing.
+
+        Attendees are always taken over from Microsoft 365, so they belong to what is compared. Whether they are also
+        written is another matter: without invitations the hub's own changes of them stay in the hub.
+        """
         self._settings[calendar] = dict(settings)
-        return replace(self.capabilities, keeps=KEEPS | {"attendees"}) if self._invites(calendar) else self.capabilities
+        return replace(self.capabilities, keeps=KEEPS | {"attendees"})
 
     def discover(self) -> list[RemoteCalendar]:
         pages = self._graph.pages(path("me", "calendars"), params={"$top": 100})
@@ -97,15 +101,12 @@ class MicrosoftProvider:
     # Reading
 
     def changes(self, calendar: str, cursor: str | None, known: Known) -> Iterator[Page]:
-        listing = Listing(
-            self._graph, Place(calendar), self._window(calendar), known, attendees=self._invites(calendar)
-        )
+        listing = Listing(self._graph, Place(calendar), self._window(calendar), known)
         return listing.pages(cursor)
 
     def get(self, calendar: str, remote_id: str) -> Item | None:
-        writer = self._writer(calendar)
-        row = run_read(self._graph, writer.current(remote_id))
-        return None if row is None else item_of(row, attendees=writer.invitations)
+        row = run_read(self._graph, self._writer(calendar).current(remote_id))
+        return None if row is None else item_of(row)
 
     def find(self, calendar: str, uid: str) -> Item | None:
         name = run_read(self._graph, self._writer(calendar).find(uid))

@@ -21,7 +21,7 @@ from calhub.providers.microsoft.client import Part, code_of, is_absent
 from calhub.providers.microsoft.inward import Row, etag, is_series, item_of, version
 from calhub.providers.microsoft.outward import SILENT, changes, new_event
 from calhub.providers.microsoft.places import Place
-from calhub.providers.microsoft.recurrence import Unholdable, check_exceptions
+from calhub.providers.microsoft.recurrence import Unholdable, check_exceptions, to_graph
 from calhub.providers.microsoft.scripts import Script, Stopped, read, refused
 from calhub.providers.microsoft.times import original
 from calhub.providers.rest import Reply
@@ -61,7 +61,7 @@ class Writer:
             except Stopped:
                 yield Part("DELETE", self.place.event(made), undoes=True)
                 raise
-        return Done(item_of((yield from self._again(made)), attendees=self.invitations))
+        return Done(item_of((yield from self._again(made))))
 
     def update(self, event: str, content: Content, expected: str | None) -> Script:
         try:
@@ -81,7 +81,7 @@ class Writer:
             yield from self._patch(row, properties)
         if _has_exceptions(wanted) or (_has_exceptions(now) and "rrule" in wanted):
             yield from self._complete(event, wanted)
-        return Done(item_of((yield from self._again(event)), attendees=self.invitations))
+        return Done(item_of((yield from self._again(event))))
 
     def delete(self, event: str, expected: str | None) -> Script:
         row = yield from self.current(event)
@@ -136,7 +136,7 @@ class Writer:
         row = yield from self._again(event)
         now = self._content(row)
         if set(now.get("exdates", ())) - set(wanted.get("exdates", ())):
-            row = yield from self._revive(row)
+            row = yield from self._revive(row, wanted)
             now = self._content(row)
         cancelled = {rid for rid, patch in wanted.get("overrides", {}).items() if patch.get("status") == "cancelled"}
         cancelled |= {*wanted.get("exdates", ())}
@@ -157,9 +157,10 @@ class Writer:
         if properties:
             _check((yield Part("PATCH", self.place.event(row["id"]), properties)))
 
-    def _revive(self, row: Row) -> Generator[Part, Reply, dict[str, Any]]:
+    def _revive(self, row: Row, wanted: Content) -> Generator[Part, Reply, dict[str, Any]]:
         """Deleted instances come back only with a new rule: another one, and then the old one again."""
-        rule = row["recurrence"]
+        rule = to_graph(wanted)
+        assert rule is not None
         first = rule["range"]["startDate"]
         short = {**rule, "range": {"type": "endDate", "startDate": first, "endDate": first}}
         for recurrence in (short, rule):

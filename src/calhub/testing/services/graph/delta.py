@@ -47,6 +47,7 @@ class Rounds:
     """All tokens given out. They say nothing by themselves."""
 
     mailbox: Mailbox
+    largest_page: int = LARGEST_PAGE
     _rounds: dict[str, tuple[_Round, int]] = field(default_factory=dict)
     _states: dict[str, _State] = field(default_factory=dict)
     _count: int = 0
@@ -74,7 +75,7 @@ class Rounds:
         return self._page(_Round(state.calendar, state.window, self.mailbox.seq, keys), 0, view)
 
     def _page(self, found: _Round, at: int, view: View) -> Page:
-        size = min(view.page_size or DEFAULT_PAGE, LARGEST_PAGE)
+        size = min(view.page_size or DEFAULT_PAGE, self.largest_page)
         rows = ",".join(self._row(key, found, view) for key in found.keys[at : at + size])
         self._count += 1
         token = f"t{self._count}"

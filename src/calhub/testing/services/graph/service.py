@@ -45,6 +45,7 @@ class Graph(Service):
         self.rounds = Rounds(self.mailbox)
         self.outbox = Outbox()
         self.subscriptions = Subscriptions(self)
+        self.codes = dict(_CODES)  # what planned faults are called, by status
         self.duplicate_status = 409  # 400 has been seen as well (microsoft: Writing)
         self._events = 0
         self.default = self.user_calendar("Calendar", is_default=True)
@@ -53,6 +54,12 @@ class Graph(Service):
     def root(self) -> str:
         """The ``api_root`` of an account."""
         return f"{self.url}/v1.0"
+
+    def credentials(self) -> dict[str, str]:
+        """What goes into ``--credentials`` for an account that has signed in."""
+        token = self.oauth.issue("Calendars.ReadWrite offline_access")
+        given = {"client_id": self.oauth.client_id, "tenant": "common", "refresh_token": token}
+        return {**given, "authority": self.url, "api_root": self.root}
 
     # What users do in Outlook.
 
@@ -106,7 +113,7 @@ class Graph(Service):
         self.oauth.expire()
 
     def error(self, status: int, request: Request) -> Response:
-        return failure(status, _CODES.get(status, "UnknownError"), "The emulator was told so.", request)
+        return failure(status, self.codes.get(status, "UnknownError"), "The emulator was told so.", request)
 
     def routes(self) -> Sequence[Route]:
         routes = [
@@ -119,6 +126,7 @@ class Graph(Service):
             ("GET", "/me/calendars/{calendar}/events/{event}", self._get),
             ("GET", "/me/calendars/{calendar}/calendarView", self._view),
             ("GET", "/me/calendars/{calendar}/calendarView/delta", self._delta),
+            ("GET", "/me/calendars/{calendar}/calendarView/delta()", self._delta),  # as the SDK writes it
             ("GET", "/me/events/{event}", self._get),
             ("PATCH", "/me/events/{event}", self._patch),
             ("DELETE", "/me/events/{event}", self._delete),
@@ -356,7 +364,7 @@ class Graph(Service):
     def _found(self, name: str) -> tuple[Event, date | None]:
         found = self.mailbox.find(name)
         if found is None:
-            if len(name) < 60:
+            if not name.startswith("A"):
                 raise Bad("ErrorInvalidIdMalformed", "Id is malformed.")
             raise _not_found()
         return found

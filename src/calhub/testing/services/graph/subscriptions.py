@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlencode
+from urllib.parse import unquote, urlencode
 
 import httpx
 
@@ -125,6 +125,7 @@ class Subscriptions:
 
 
 def _concerns(resource: str, calendar: str) -> bool:
+    resource = unquote(resource)
     return resource.strip("/") == "me/events" or resource.strip("/") == f"me/calendars/{calendar}/events"
 
 
