@@ -47,15 +47,17 @@ def add(
     """Sign in, and attach the account's calendars. Keeps nothing when that fails."""
     from calhub.cli.credentials import collect, forget_all, seal_all, sign_in, store
     from calhub.hub import accounts, runs
+    from calhub.providers.vault import MemoryVault
 
     here = session(context)
     _check_new_name(here, name)
     given = collect(provider, url=url, username=username, password_stdin=password_stdin, file=credentials)
-    connection, remotes = sign_in(provider, given)
+    vault = MemoryVault(given.secrets)
+    connection, remotes = sign_in(provider, given.settings, vault)
     with closing(connection), here.hub() as hub:
         writable = connection.capabilities.writable
         chosen = choose(remotes, calendars)
-        sealed = seal_all(here, name, given.secrets)
+        sealed = seal_all(here, name, vault.load())
         try:
             with hub.transaction() as conn:
                 account = accounts.add_account(conn, name, provider, given.settings, hub.now())
@@ -226,6 +228,7 @@ def login(
     """Sign in anew, with a new password or token. The old one is kept when that fails."""
     from calhub.cli.credentials import collect, seal_all, sign_in, store
     from calhub.hub import accounts, runs
+    from calhub.providers.vault import MemoryVault
 
     here = session(context)
     with here.hub() as hub:
@@ -238,9 +241,10 @@ def login(
         given = collect(
             account.provider, username=username, password_stdin=password_stdin, file=credentials, known=account.settings
         )
-        connection, _ = sign_in(account.provider, given)
+        vault = MemoryVault(given.secrets)
+        connection, _ = sign_in(account.provider, given.settings, vault)
         connection.close()
-        sealed = seal_all(here, account.name, given.secrets)
+        sealed = seal_all(here, account.name, vault.load())
         with hub.transaction() as conn:
             accounts.set_account_settings(conn, account.id, given.settings)
             store(conn, account.id, sealed)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from calhub.cli.context import Session
     from calhub.providers.base import Provider, RemoteCalendar
+    from calhub.providers.vault import Vault
 
 #: Keys of a credentials file that are kept sealed; all others are settings.
 SECRETS: Final = frozenset({"password", "token", "client_secret", "refresh_token", "access_token"})
@@ -131,15 +132,17 @@ def _ask_caldav(settings: dict[str, str], secrets: dict[str, str]) -> None:
         secrets["password"] = getpass.getpass(f"Password of {settings['username']}: ", stream=sys.stderr)
 
 
-def sign_in(provider: str, credentials: Credentials) -> tuple[Provider, list[RemoteCalendar]]:
-    """Connect and discover. The caller closes the provider. Raises `CommandError` when that fails."""
+def sign_in(provider: str, settings: Mapping[str, str], vault: Vault) -> tuple[Provider, list[RemoteCalendar]]:
+    """Connect and discover. The caller closes the provider, and keeps what is in the vault then: the service may have
+    replaced a token. Raises `CommandError` when signing in fails.
+    """
     from calhub.providers import registry
     from calhub.providers.base import ProviderError, Trait
 
     if provider not in registry.KINDS:
         raise usage(f"There is no provider {provider!r}.", f"Use one of: {', '.join(registry.KINDS)}.")
     try:
-        connection = registry.connect(provider, credentials.settings, credentials.secrets)
+        connection = registry.connect(provider, settings, vault)
     except ProviderError as error:
         raise CommandError(error.message, error.hint) from error
     try:
