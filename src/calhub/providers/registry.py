@@ -17,6 +17,7 @@ from calhub.providers.vault import Vault
 
 _MODULES: Final = {
     "caldav": "calhub.providers.caldav",
+    "notion": "calhub.providers.notion",
     "folder": "calhub.providers.folder",
     "feed": "calhub.providers.feed",
 }

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from sqlalchemy import Connection
 
 from calhub.calendar.event import Content
-from calhub.calendar.fields import apply, diff, path_name, project
+from calhub.calendar.fields import apply, diff, path_name, project, restore
 from calhub.hub import accounts, changes, events, inbox, journal, links, lookup
 from calhub.hub.events import StoredEvent
 from calhub.hub.journal import Intent
@@ -131,8 +131,7 @@ def _take_back(of: Pass, ids: Sequence[int], uids: set[str]) -> None:
                 events.delete_event(conn, stored.id, now=now)
                 events.purge_event(conn, stored.id)
                 continue
-            mine = project(stored.content, of.policy.keeps)
-            restored = apply(stored.content, diff(mine, each.link.base_hub))
+            restored = restore(stored.content, each.link.base_hub, of.policy.keeps)
             put = events.put_event(conn, stored.calendar_id, stored.uid, restored, now=now)
             links.see_revision(conn, of.replica.id, put.id, put.rev)
 

@@ -71,7 +71,7 @@ def _property(prop: Property, word: str, wanted: Any) -> Test:
         return lambda page: test("".join(piece["plain_text"] for piece in page.values.get(prop.id) or ()), wanted)
     if prop.type == "date" and word in _ORDER:
         bound, compare = _instant(wanted), _ORDER[word]
-        return lambda page: bool(found := page.values.get(prop.id)) and compare(_instant(found["start"]), bound)
+        return lambda page: (found := page.values.get(prop.id)) is not None and compare(_instant(found["start"]), bound)
     if prop.type == "checkbox" and word == "equals":
         return lambda page: page.values.get(prop.id) == wanted
     if prop.type in ("select", "status") and word == "equals":
