@@ -38,6 +38,8 @@ class Pass:
     out_of_time: Callable[[], bool] = lambda: False
     #: Events of a discarded hold: the other side was declared right, so the guard lets them through.
     discarded: set[str] = field(default_factory=set)
+    #: Remote ids of items to be written anew as they are; see `Page.outdated`.
+    outdated: set[str] = field(default_factory=set)
     #: Set when both steps have gone through to the end, whatever became of single events.
     completed: bool = False
 

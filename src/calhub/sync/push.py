@@ -94,8 +94,9 @@ def _candidates(of: Pass) -> list[int]:
         everything = of.full or of.first_pass
         dirty = links.dirty_events(conn, replica.id, replica.calendar_id, replica.hub_seq, everything=everything)
         due = links.due_retries(conn, replica.id, of.hub.now())
+        anew = [link.event_id for link in links.links_by_remote(conn, replica.id, sorted(of.outdated)).values()]
         busy = {intent.event_id for intent in journal.open_intents(conn, replica.id)}
-    return [event_id for event_id in dict.fromkeys([*dirty, *due]) if event_id not in busy]
+    return [event_id for event_id in dict.fromkeys([*dirty, *due, *anew]) if event_id not in busy]
 
 
 def _admit(of: Pass, ids: Sequence[int]) -> bool:
@@ -157,6 +158,8 @@ def _plan(of: Pass, stored: StoredEvent, link: Link | None, seen: Observation | 
         return Work(stored=stored, link=link, seen=seen, write=None, acknowledged=None)
     bases = Bases(remote=link.base_remote, hub=link.base_hub) if link is not None else None
     write = plan_push(hub_side(stored, link), seen.content if seen is not None else None, bases, of.policy, withheld)
+    if write is None and link is not None and seen is not None and link.remote_id in of.outdated and not stored.deleted:
+        write = Write(op="update", content=seen.content)
     mine = project(stored.content, of.policy.keeps)
     acknowledged = mine
     if link is not None and withheld:

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from calhub.providers.notion import NotionProvider
 from calhub.providers.notion.client import Notion
+from calhub.providers.notion.provider import NotionProvider
 from calhub.providers.oauth import FixedToken
 from calhub.providers.rest import Rest
 from calhub.testing.services.notion import NEW, NotionService

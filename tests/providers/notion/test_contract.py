@@ -3,12 +3,12 @@
 from typing import Any
 
 import pytest
+from tests.providers.notion.conftest import FULL, USUAL, Connect
 
 from calhub.providers.base import Capabilities, Provider
 from calhub.providers.layers import Layer
 from calhub.testing.contract import ProviderContract, Remote
 from calhub.testing.services.notion import OLD, VERSIONS, NotionService
-from tests.providers.notion.conftest import FULL, USUAL, Connect
 
 
 class Prepared(Layer):

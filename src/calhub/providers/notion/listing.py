@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -62,13 +62,20 @@ class Listing:
     """One call of `Provider.changes`. ``uids`` are those of a full listing once it is through."""
 
     def __init__(
-        self, notion: Notion, table: str, columns: Columns, known: Known, clock: Callable[[], datetime]
+        self,
+        notion: Notion,
+        table: str,
+        columns: Columns,
+        known: Known,
+        clock: Callable[[], datetime],
+        is_outdated: Callable[[Group], bool],
     ) -> None:
         self._notion = notion
         self._table = table
         self._columns = columns
         self._known = known
         self._now = clock()
+        self._is_outdated = is_outdated
         self._mark = digest({key: [column.id, column.type] for key, column in columns.by_key.items()})
         self._seen = ""
         self.uids: set[str] | None = None
@@ -101,7 +108,7 @@ class Listing:
         now = self._now.isoformat()
         cursor = Cursor(seen=seen, at=now, full=now, rows=count, columns=self._mark)
         self.uids = uids
-        yield Page(items=page.items, present=page.present, cursor=str(cursor), complete=True)
+        yield replace(page, cursor=str(cursor), complete=True)
 
     def _walk(self) -> Iterator[list[Row]]:
         listed: set[str] = set()
@@ -132,7 +139,7 @@ class Listing:
             yield self._page([compose(row, ()) for row in rows if not is_part(row)])
         groups, orphans = group(self._rows_of(sorted(touched)))
         page = self._page(groups, orphans)
-        yield Page(items=page.items, present=page.present, cursor=str(self._moved_on(since)))
+        yield replace(page, cursor=str(self._moved_on(since)))
 
     def _moved_on(self, since: Cursor) -> Cursor:
         if self._seen > since.seen:
@@ -166,7 +173,7 @@ class Listing:
     def _rows_of(self, uids: Sequence[str]) -> list[Row]:
         return rows_of(self._notion, self._table, self._columns, uids)
 
-    def _page(self, groups: Iterable[Group], orphans: Iterable[Row] = ()) -> Page:
+    def _page(self, groups: Sequence[Group], orphans: Iterable[Row] = ()) -> Page:
         items: list[Item] = []
         present: list[str] = []
         for item in _items(groups, orphans, self._known):
@@ -174,7 +181,8 @@ class Listing:
                 present.append(item.remote_id)
             else:
                 items.append(item)
-        return Page(items=items, present=present)
+        outdated = [each.head.id for each in groups if self._is_outdated(each)]
+        return Page(items=items, present=present, outdated=outdated)
 
 
 def _items(groups: Iterable[Group], orphans: Iterable[Row], known: Known) -> Iterator[Item]:

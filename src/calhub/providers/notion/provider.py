@@ -31,7 +31,7 @@ from calhub.providers.notion.client import Json, Notion, is_trashed, normal_id, 
 from calhub.providers.notion.listing import ORPHAN, Listing, problem, rows_of
 from calhub.providers.notion.rows import Row, is_row_of, read_row
 from calhub.providers.notion.schema import Columns, definition, has_date, match
-from calhub.providers.notion.series import Group, Target, compose, group, is_part, target, window_around
+from calhub.providers.notion.series import Group, Target, compose, group, is_outdated, is_part, target, window_around
 from calhub.providers.notion.writing import Stopped, Writer
 
 #: How long a schema is taken for granted.
@@ -114,7 +114,11 @@ class NotionProvider(OneByOne):
 
     def changes(self, calendar: str, cursor: str | None, known: Known) -> Iterator[Page]:
         table = self._table(calendar)
-        listing = Listing(self._notion, table.id, table.columns, known, self._clock)
+
+        def outdated(found: Group) -> bool:
+            return found.content is not None and is_outdated(found, self._target(table, found.head.uid, found.content))
+
+        listing = Listing(self._notion, table.id, table.columns, known, self._clock, outdated)
         yield from listing.pages(cursor)
         table.uids = listing.uids
 
@@ -249,7 +253,7 @@ class NotionProvider(OneByOne):
                 table.uids = uids
             return table
 
-    def _target(self, table: _Table, uid: str, content: Content, *, with_zone: bool) -> Target:
+    def _target(self, table: _Table, uid: str, content: Content, *, with_zone: bool = True) -> Target:
         window = None
         if table.settings.get("series") == "occurrences":
             days = (int(table.settings.get(name, usual)) for name, usual in (("past", PAST), ("future", FUTURE)))

@@ -17,7 +17,7 @@ from calhub.calendar.ical_time import instance, instance_patch
 from calhub.calendar.ical_write import canonical
 from calhub.calendar.recurrence import Series, canonical_recurrence_id, follow
 from calhub.providers.base import Item
-from calhub.providers.notion import recurrence
+from calhub.providers.notion import recurrence, values
 from calhub.providers.notion.recurrence import Window
 from calhub.providers.notion.rows import Row, changed, content_of, digest, wanted
 from calhub.providers.notion.schema import Columns
@@ -182,15 +182,32 @@ def head_changes(found: Group, target: Target, content: Content) -> dict[str, An
     result = changed(found.head, target.head)
     names = ("rrule", "rdates", "exdates", "start", "all_day", "time_zone")
     before = found.content or {}
-    if "recurrence" in result and all(before.get(name) == content.get(name) for name in names):
-        rows = recurrence.parse("".join(piece["text"]["content"] for piece in result["recurrence"])).rows
-        if rows == found.head.rule.rows:
-            del result["recurrence"]
+    same = all(before.get(name) == content.get(name) for name in names)
+    if "recurrence" in result and same and _rows(target) == found.head.rule.rows:
+        del result["recurrence"]
     if "uid" in result and not target.occurrences:
         del result["uid"]  # a row somebody made in Notion is known by its id
     return result
 
 
+def is_outdated(found: Group, target: Target) -> bool:
+    """Whether an event that says what it should lacks rows, has too many, or has some that its series has left behind.
+
+    What the rows say is no matter here: a service may spell a value otherwise each time it is written.
+    """
+    if found.content is None or not found.head.rule.is_series:
+        return False
+    shown = {rid: values.plain(row.shown["recurrence"]) for rid, row in found.occurrences.items()}
+    if shown != {rid: values.plain(own["recurrence"]) for rid, own in target.occurrences.items()}:
+        return True
+    return found.head.rule.rows != _rows(target)
+
+
+def _rows(target: Target) -> Window | None:
+    return recurrence.parse(values.plain(target.head["recurrence"])).rows
+
+
 def window_around(today: datetime, past: int, future: int) -> Window:
-    """So many days back and ahead."""
-    return Window((today - timedelta(days=past)).date(), (today + timedelta(days=future)).date())
+    """So many days back and ahead, moving on once a month."""
+    first = today.date().replace(day=1)
+    return Window(first - timedelta(days=past), first + timedelta(days=future + 31))

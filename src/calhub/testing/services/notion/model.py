@@ -118,7 +118,6 @@ class Store:
         self.databases: dict[str, Database] = {}
         self.sources: dict[str, DataSource] = {}
         self.pages: dict[str, Page] = {}
-        self.purged: set[str] = set()
         self._numbers = iter(range(1, 1_000_000_000))
 
     def add_database(self, title: str, now: datetime) -> Database:

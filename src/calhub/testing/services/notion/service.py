@@ -5,14 +5,13 @@
         notion.user_create(source, {"Name": [{"text": {"content": "Lunch"}}], "Date": {"start": "2026-11-21"}})
         client = httpx.Client(base_url=notion.api_root, headers={"Authorization": f"Bearer {notion.token}", ...})
 
-``user_*`` methods are what people do in Notion's own app; values are as in the API. What is asked of the HTTP server is
+``user_*`` methods are what people do in Notion's own app; values are as in the API, without the type around them. What is asked of the HTTP server is
 checked as strictly as Notion does where the fact sheet says how it does.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import timedelta
 from typing import Any, Final
 
 from calhub.testing.services.base import Clock, Request, Response, Route, Service
@@ -90,13 +89,14 @@ class NotionService(Service):
         """A new row by a person."""
         with self.lock:
             page = self.store.add_page(source, self.clock(), PERSON)
-            self._write(page, values, PERSON)
+            self._write(page, _typed(source, values), PERSON)
             self.webhooks.tell("page.created", page)
             return page
 
     def user_edit(self, page: Page, values: Mapping[str, Any]) -> None:
+        assert page.source is not None
         with self.lock:
-            self._write(page, values, PERSON)
+            self._write(page, _typed(page.source, values), PERSON)
             self.webhooks.tell("page.properties_updated", page)
 
     def user_trash(self, page: Page, *, in_trash: bool = True) -> None:
@@ -417,9 +417,9 @@ class NotionService(Service):
             raise failed(404, "Could not find page. Make sure it is shared with your integration.")
         return page
 
-    def advance_minutes(self, page: Page, minutes: int) -> None:
-        """Make it look as if it had been edited so many minutes earlier (negative) or later."""
-        page.last_edited_time += timedelta(minutes=minutes)
+
+def _typed(source: DataSource, values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: {source.find(name).type: value} for name, value in values.items()}
 
 
 def _body(request: Request) -> Any:

@@ -66,9 +66,7 @@ def written(prop: Property, value: Any, users: Mapping[str, str]) -> Any:
     """
     if prop.type in COMPUTED:
         raise invalid(f"{prop.name} is read-only and cannot be written.")
-    if not isinstance(value, dict):
-        value = {prop.type: value}  # a value without its type is accepted
-    if prop.type not in value:
+    if not isinstance(value, dict) or prop.type not in value:
         raise invalid(f"{prop.name} is expected to be {prop.type}.")
     content = value[prop.type]
     if prop.type == "people":
