@@ -31,6 +31,8 @@ FULL: dict[str, Any] = {
 }
 #: Those of the defaults that people are told of, without the optional ones.
 USUAL = {name: FULL[name] for name in list(FULL)[:10]}
+#: What names the properties that are not used otherwise.
+NAMED = {"properties": {"busy": "Busy", "privacy": "Privacy"}}
 
 Connect = Callable[..., NotionProvider]
 

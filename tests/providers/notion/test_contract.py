@@ -1,9 +1,7 @@
 """The provider contract, in both models and with the renamed members of 2026-03-11."""
 
-from typing import Any
-
 import pytest
-from tests.providers.notion.conftest import FULL, USUAL, Connect
+from tests.providers.notion.conftest import FULL, NAMED, USUAL, Connect
 
 from calhub.providers.base import Capabilities, Provider
 from calhub.providers.layers import Layer
@@ -14,7 +12,7 @@ from calhub.testing.services.notion import OLD, VERSIONS, NotionService
 class Prepared(Layer):
     """The suite compares by the capabilities of the account; those of Notion depend on the calendar."""
 
-    def __init__(self, inner: Provider, calendar: str, **settings: Any) -> None:
+    def __init__(self, inner: Provider, calendar: str, **settings: object) -> None:
         super().__init__(inner)
         self._capabilities = inner.prepare(calendar, settings)
 
@@ -33,7 +31,7 @@ class TestFullDataSource(ProviderContract):
     def remote(self, service: NotionService, connect: Connect, version: str) -> Remote:
         source = service.add_database("Contract", FULL)
         calendar = source.database if version == OLD else source.id
-        return Remote(Prepared(connect(version), calendar), calendar)
+        return Remote(Prepared(connect(version), calendar, **NAMED), calendar)
 
 
 class TestUsualProperties(ProviderContract):
@@ -58,4 +56,4 @@ class TestOccurrences(ProviderContract):
     @pytest.fixture
     def remote(self, service: NotionService, connect: Connect) -> Remote:
         source = service.add_database("Contract", FULL)
-        return Remote(Prepared(connect(), source.id, series="occurrences"), source.id)
+        return Remote(Prepared(connect(), source.id, series="occurrences", **NAMED), source.id)

@@ -174,7 +174,12 @@ class Notion:
             return Failure(Unknown(error.message))
         if reply.status >= 300:
             return failure(reply)
-        return self.in_full(reply.json) if isinstance(reply.json, dict) else Failure(Unknown("Notion said nothing."))
+        if not isinstance(reply.json, dict):
+            return Failure(Unknown("Notion sent an answer that cannot be understood."))
+        try:
+            return self.in_full(reply.json)
+        except ProviderError as error:
+            return Failure(Unknown(f"Written, but not read back: {error.message}"))
 
 
 def rejected(reply: Reply) -> Rejected:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import uuid4
@@ -29,7 +30,7 @@ from calhub.providers.base import (
 )
 from calhub.providers.notion.client import Json, Notion, is_trashed, normal_id, title_of
 from calhub.providers.notion.listing import ORPHAN, Listing, problem, rows_of
-from calhub.providers.notion.rows import Row, is_row_of, read_row
+from calhub.providers.notion.rows import Row, SchemaChanged, is_row_of, read_row
 from calhub.providers.notion.schema import Columns, definition, has_date, match
 from calhub.providers.notion.series import Group, Target, compose, group, is_outdated, is_part, target, window_around
 from calhub.providers.notion.writing import Stopped, Writer
@@ -57,9 +58,12 @@ class _Table:
     schema: Mapping[str, Json]
     read_at: datetime
     columns: Columns
-    settings: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, Any]
     #: UIDs of all rows, known since the full listing of this pass; None = ask before creating one.
     uids: set[str] | None = None
+    #: Somebody changed the schema: it is read anew by the next `prepare`, and not before, since until then the engine
+    #: would take what is not shown any more for deleted.
+    outdated: bool = False
 
 
 class NotionProvider(OneByOne):
@@ -100,8 +104,13 @@ class NotionProvider(OneByOne):
         with ``past`` and ``future`` days).
         """
         with self._lock:
-            table = self._table(calendar, settings)
-            table.uids = None
+            known = self._tables.get(calendar)
+            aged = known is None or not timedelta() <= self._clock() - known.read_at < timedelta(seconds=SCHEMA_SECONDS)
+            if known is None or aged or known.outdated:
+                table = self._load(calendar, settings)
+            else:
+                table = known
+                table.columns, table.settings, table.uids = _match(known.schema, settings), settings, None
         return replace(self.capabilities, keeps=table.columns.keeps, writable=table.columns.writable)
 
     def create_calendar(self, name: str, *, color: str | None = None, time_zone: str | None = None) -> RemoteCalendar:
@@ -119,16 +128,20 @@ class NotionProvider(OneByOne):
             return found.content is not None and is_outdated(found, self._target(table, found.head.uid, found.content))
 
         listing = Listing(self._notion, table.id, table.columns, known, self._clock, outdated)
-        yield from listing.pages(cursor)
+        with _noticing(table):
+            yield from listing.pages(cursor)
         table.uids = listing.uids
 
     def get(self, calendar: str, remote_id: str) -> Item | None:
-        found = self._group(self._table(calendar), remote_id)
+        table = self._table(calendar)
+        with _noticing(table):
+            found = self._group(table, remote_id)
         return found.item if isinstance(found, Group) else found
 
     def find(self, calendar: str, uid: str) -> Item | None:
         table = self._table(calendar)
-        found = self._rows(table, uid)
+        with _noticing(table):
+            found = self._rows(table, uid)
         groups, _ = group(found)
         if groups:
             return groups[0].item
@@ -168,7 +181,8 @@ class NotionProvider(OneByOne):
     def delete(self, calendar: str, remote_id: str, *, expected: str | None) -> Outcome:
         try:
             table = self._table(calendar)
-            found = self._group(table, remote_id)
+            with _noticing(table):
+                found = self._group(table, remote_id)
             if not isinstance(found, Group):
                 return Done(None)
             if expected not in (None, found.item.version):
@@ -190,12 +204,13 @@ class NotionProvider(OneByOne):
         failure = None
         for again in (False, True):
             try:
-                table = self._complete(calendar, fresh=again)
+                table = self._refreshed(calendar) if again else self._complete(calendar)
                 reason = _unfit(content, table.columns)
                 if reason is not None:
                     return Refused(reason)
                 rows = self._target(table, uid, project(content, table.columns.keeps), with_zone=not again)
-                return attempt(table, rows, Writer(self._notion, table.id, table.columns))
+                with _noticing(table):
+                    return attempt(table, rows, Writer(self._notion, table.id, table.columns))
             except InvalidEvent as error:
                 return Refused(str(error))
             except Stopped as stopped:
@@ -209,21 +224,18 @@ class NotionProvider(OneByOne):
 
     # Inside
 
-    def _table(self, calendar: str, settings: Mapping[str, Any] | None = None, *, fresh: bool = False) -> _Table:
-        """The table with its schema, asked for once an hour. Raises `ProviderError` GONE, FATAL without a date."""
+    def _table(self, calendar: str) -> _Table:
+        """As it was prepared, or with no settings."""
         with self._lock:
-            known = self._tables.get(calendar)
-            settings = settings if settings is not None else known.settings if known else {}
-            now = self._clock()
-            aged = known is None or not timedelta() <= now - known.read_at < timedelta(seconds=SCHEMA_SECONDS)
-            if known is None or aged or fresh:
-                table = self._read_table(calendar)
-                known = self._tables[calendar] = _Table(table["id"], table["properties"], now, Columns({}))
-            known.settings = settings
-            known.columns = match(
-                known.schema, settings.get("properties") or {}, create=bool(settings.get("create_properties"))
-            )
-            return known
+            return self._tables.get(calendar) or self._load(calendar, {})
+
+    def _load(self, calendar: str, settings: Mapping[str, Any]) -> _Table:
+        """Read the schema. Raises `ProviderError` GONE, or FATAL where it cannot be a calendar."""
+        found = self._read_table(calendar)
+        schema = found["properties"]
+        table = _Table(found["id"], schema, self._clock(), _match(schema, settings), settings)
+        self._tables[calendar] = table
+        return table
 
     def _read_table(self, calendar: str) -> Json:
         gone = ProviderError(
@@ -241,16 +253,26 @@ class NotionProvider(OneByOne):
             raise gone
         return table
 
-    def _complete(self, calendar: str, *, fresh: bool) -> _Table:
+    def _complete(self, calendar: str) -> _Table:
         """The table with all properties that may be made, made."""
         with self._lock:
-            table = self._table(calendar, fresh=fresh)
+            table = self._table(calendar)
             if table.columns.missing:
                 made = {name: definition(key) for key, name in table.columns.missing.items()}
                 self._notion.add_properties(table.id, made)
-                uids = table.uids
-                table = self._table(calendar, fresh=True)
-                table.uids = uids
+                table = self._refreshed(calendar)
+            return table
+
+    def _refreshed(self, calendar: str) -> _Table:
+        """With the schema as it is now. Raises `SchemaChanged` if less can be held than was said."""
+        with self._lock:
+            table = self._table(calendar)
+            schema = self._read_table(calendar)["properties"]
+            columns = _match(schema, table.settings)
+            if not table.columns.keeps <= columns.keeps:
+                table.outdated = True
+                raise SchemaChanged
+            table.schema, table.columns = schema, columns
             return table
 
     def _target(self, table: _Table, uid: str, content: Content, *, with_zone: bool = True) -> Target:
@@ -284,6 +306,20 @@ class NotionProvider(OneByOne):
         if row.rule.instance is None:
             return compose(row, parts)
         return problem(row, ORPHAN)
+
+
+def _match(schema: Mapping[str, Json], settings: Mapping[str, Any]) -> Columns:
+    return match(schema, settings.get("properties") or {}, create=bool(settings.get("create_properties")))
+
+
+@contextmanager
+def _noticing(table: _Table) -> Iterator[None]:
+    """Remember that the schema changed while rows were read."""
+    try:
+        yield
+    except SchemaChanged:
+        table.outdated = True
+        raise
 
 
 def _unfit(content: Content, columns: Columns) -> str | None:

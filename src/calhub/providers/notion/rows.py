@@ -10,6 +10,8 @@ from functools import cached_property
 from typing import Any, Final
 
 from calhub.calendar.event import Content
+from calhub.calendar.recurrence import times_of
+from calhub.providers.base import ProviderError
 from calhub.providers.notion import recurrence, values
 from calhub.providers.notion.client import Json, is_trashed, normal_id
 from calhub.providers.notion.recurrence import Rule
@@ -50,13 +52,22 @@ class Row:
         return content_of(self.shown, self.zone(zone))
 
 
+class SchemaChanged(ProviderError):
+    """A property is not there any more. What it held is not deleted; the next pass takes the schema as it is."""
+
+    def __init__(self) -> None:
+        super().__init__("The properties of the Notion database have just been changed.", "Sync again.")
+
+
 def read_row(page: Json, columns: Columns) -> Row:
+    """Raises `SchemaChanged`."""
     by_id = {value["id"]: value for value in page["properties"].values()}
     shown = {}
     for key, column in columns.by_key.items():
         value = by_id.get(column.id)
-        if value is not None and value["type"] == column.type:
-            shown[key] = value[column.type]
+        if value is None or value["type"] != column.type:
+            raise SchemaChanged
+        shown[key] = value[column.type]
     return Row(normal_id(page["id"]) or page["id"], page["last_edited_time"], page["created_time"], shown)
 
 
@@ -92,7 +103,8 @@ def changed(row: Row, target: Mapping[str, Any]) -> dict[str, Any]:
 
 def _meaning(key: str, value: Any) -> Any:
     if key == "date":
-        return values.read_times(value, "UTC") if value else None
+        times = values.read_times(value, "UTC") if value else None
+        return times and (times.get("all_day"), *times_of(times))
     if key in ("recurrence", "uid", "time_zone"):
         return values.plain(value)
     return READ[key](value)

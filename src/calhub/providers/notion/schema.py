@@ -26,7 +26,7 @@ class Field:
     name: str
     types: tuple[str, ...]
     holds: frozenset[str] = frozenset()  # fields of the content
-    made: bool = True  # made with --create-properties even if it is not named in the replica's settings
+    usual: bool = True  # used without being named in the replica's settings
     note: str = ""
 
 
@@ -50,8 +50,10 @@ FIELDS: Final = (
     Field(key="uid", name="UID", types=("rich_text",), note="ours; without it nothing is written"),
     Field(key="time_zone", name="Time zone", types=("rich_text",), holds=frozenset({"time_zone"}),
           note="Notion itself forgets the zone; without this property the hub's is kept for single events"),
-    Field(key="busy", name="Busy", types=("checkbox",), holds=frozenset({"busy"}), made=False),
-    Field(key="privacy", name="Privacy", types=("select",), holds=frozenset({"privacy"}), made=False),
+    Field(key="busy", name="Busy", types=("checkbox",), holds=frozenset({"busy"}), usual=False,
+          note="ticked is busy; only where it is named, since new rows are not ticked"),
+    Field(key="privacy", name="Privacy", types=("select",), holds=frozenset({"privacy"}), usual=False,
+          note="options Public, Private, Confidential; only where it is named"),
 )  # fmt: skip
 _BY_KEY: Final = {each.key: each for each in FIELDS}
 #: Names of fields in the hub's words, for settings that use those.
@@ -108,6 +110,8 @@ def match(schema: Schema, names: Mapping[str, str], *, create: bool) -> Columns:
     found: dict[str, Column] = {}
     missing: dict[str, str] = {}
     for each in FIELDS:
+        if not each.usual and each.key not in chosen:
+            continue
         name = chosen.get(each.key, each.name)
         column = _column(schema, each, name)
         if column is None and each.key in ("title", "date") and each.key not in chosen:
@@ -118,7 +122,7 @@ def match(schema: Schema, names: Mapping[str, str], *, create: bool) -> Columns:
             continue
         if column is not None and _can_hold(column):
             found[each.key] = column
-        elif column is None and create and (each.made or each.key in chosen):
+        elif column is None and create:
             missing[each.key] = name
     if "date" not in found or "title" not in found:
         raise ProviderError(

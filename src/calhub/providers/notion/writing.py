@@ -14,7 +14,7 @@ from calhub.providers.base import NotSent, ProviderError, Unknown
 from calhub.providers.notion import series
 from calhub.providers.notion.client import Failure, Json, Notion
 from calhub.providers.notion.recurrence import write
-from calhub.providers.notion.rows import Row, changed, properties, read_row
+from calhub.providers.notion.rows import Row, SchemaChanged, changed, properties, read_row
 from calhub.providers.notion.schema import Columns
 from calhub.providers.notion.series import Group, Target, compose
 from calhub.providers.notion.values import rich_text
@@ -86,7 +86,10 @@ class Writer:
                 raise self._stopped(answer)
             answer = page
         self._wrote = True
-        return read_row(answer, self._columns)
+        try:
+            return read_row(answer, self._columns)
+        except SchemaChanged as error:
+            raise Stopped(Failure(Unknown(error.message))) from error
 
     def _made(self, failure: Failure) -> Json | None:
         """The row that was created although the answer was a failure."""

@@ -5,8 +5,8 @@
         notion.user_create(source, {"Name": [{"text": {"content": "Lunch"}}], "Date": {"start": "2026-11-21"}})
         client = httpx.Client(base_url=notion.api_root, headers={"Authorization": f"Bearer {notion.token}", ...})
 
-``user_*`` methods are what people do in Notion's own app; values are as in the API, without the type around them. What is asked of the HTTP server is
-checked as strictly as Notion does where the fact sheet says how it does.
+``user_*`` methods are what people do in Notion's own app; values are as in the API, without the type around them.
+What is asked of the HTTP server is checked as strictly as Notion does where the fact sheet says how it does.
 """
 
 from __future__ import annotations
