@@ -48,6 +48,10 @@ class Pass:
         """What can be done with this replica's remote calendar. Raises `ProviderError` when first asked for."""
         return self.provider.prepare(self.replica.remote_id, self.replica.settings)
 
+    def prepare(self) -> Capabilities:
+        """Tell the provider the replica's settings: what it is asked before, it answers without them."""
+        return self.capabilities
+
     @property
     def policy(self) -> Policy:
         direction = self.replica.direction if self.capabilities.writable else "pull"

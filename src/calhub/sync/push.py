@@ -110,7 +110,9 @@ def _admit(of: Pass, ids: Sequence[int]) -> bool:
             asked = lookup.asked_for(conn, chunk)
             work = _work(conn, of, chunk)
         for each in work:
-            if each.write is not None and (each.write.op, each.stored.uid) not in released:
+            if each.write is None or (each.write.op == "update" and not each.write.fields):
+                continue  # written as it is changes nothing; see `Page.outdated`
+            if (each.write.op, each.stored.uid) not in released:
                 is_asked = each.stored.id in asked or each.stored.uid in of.discarded
                 steps.append(guard.Step(op=each.write.op, uid=each.stored.uid, asked=is_asked))
     with of.hub.read() as conn:

@@ -259,7 +259,7 @@ def test_removed_property_is_no_deletion(service: NotionService, provider: Notio
     for call in calls:
         with pytest.raises(ProviderError) as caught:
             call()
-        assert caught.value.trait is Trait.RETRY
+        assert caught.value.trait is Trait.GONE, "the account's other calendars go on"
     assert isinstance(update(provider, source, item, event(title="New", location="There")), NotSent)
     assert isinstance(create(provider, source, event(location="There"), "b@example.org"), NotSent)
 

@@ -76,7 +76,6 @@ class Listing:
         self._known = known
         self._now = clock()
         self._is_outdated = is_outdated
-        self._mark = digest({key: [column.id, column.type] for key, column in columns.by_key.items()})
         self._seen = ""
         self.uids: set[str] | None = None
 
@@ -90,7 +89,7 @@ class Listing:
     def _is_full_due(self, since: Cursor) -> bool:
         passed = self._now - datetime.fromisoformat(since.full)
         small = since.rows <= PAGE_SIZE
-        return small or since.columns != self._mark or not timedelta() <= passed < FULL
+        return small or since.columns != self._columns.mark or not timedelta() <= passed < FULL
 
     def _full(self) -> Iterator[Page]:
         """All rows, in windows by when they were made: no query shows more than 10,000."""
@@ -106,7 +105,7 @@ class Listing:
         page = self._page(groups, orphans)
         seen = self._seen or self._now.isoformat()
         now = self._now.isoformat()
-        cursor = Cursor(seen=seen, at=now, full=now, rows=count, columns=self._mark)
+        cursor = Cursor(seen=seen, at=now, full=now, rows=count, columns=self._columns.mark)
         self.uids = uids
         yield replace(page, cursor=str(cursor), complete=True)
 
@@ -126,7 +125,7 @@ class Listing:
             if latest == since:
                 raise ProviderError(
                     "Notion does not show all rows: more than 10,000 were made in one minute.",
-                    "Move some of them to another database.", Trait.FATAL,
+                    "Move some of them to another database.", Trait.GONE,
                 )  # fmt: skip
             since = latest
 
@@ -195,7 +194,7 @@ def _items(groups: Iterable[Group], orphans: Iterable[Row], known: Known) -> Ite
 
 
 def problem(row: Row, reason: str) -> Item:
-    return Item(remote_id=row.id, version=digest(reason, row.uid), uid=None, problem=reason, modified=row.modified)
+    return Item(remote_id=row.id, version=digest(row.uid, reason), uid=None, problem=reason, modified=row.modified)
 
 
 def rows_of(notion: Notion, table: str, columns: Columns, uids: Sequence[str]) -> list[Row]:

@@ -230,7 +230,7 @@ class NotionProvider(OneByOne):
             return self._tables.get(calendar) or self._load(calendar, {})
 
     def _load(self, calendar: str, settings: Mapping[str, Any]) -> _Table:
-        """Read the schema. Raises `ProviderError` GONE, or FATAL where it cannot be a calendar."""
+        """Read the schema. Raises `ProviderError` GONE, also where it cannot be a calendar."""
         found = self._read_table(calendar)
         schema = found["properties"]
         table = _Table(found["id"], schema, self._clock(), _match(schema, settings), settings)
@@ -337,6 +337,6 @@ def _unfit(content: Content, columns: Columns) -> str | None:
 
 def _not_sent(error: ProviderError) -> NotSent:
     """For a failure before the write; raised again where only the user can help."""
-    if error.trait is not Trait.RETRY:
+    if error.trait is not Trait.RETRY and not isinstance(error, SchemaChanged):
         raise error
     return NotSent(error.message, error.retry_after)

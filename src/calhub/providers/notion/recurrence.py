@@ -26,8 +26,8 @@ from calhub.providers.notion.values import FLOATING
 _SERIES: Final = ("RRULE", "RDATE", "EXDATE")
 #: Days for which a series' occurrences have been written as rows: what is missing among them was deleted.
 _ROWS: Final = "X-CALHUB-ROWS"
-#: What the row of an occurrence without a change of its own looked like: while it does, it follows its series.
-_PLAIN: Final = "X-CALHUB-PLAIN"
+#: What the row of an occurrence looked like when it was written, and which of its fields are its own.
+_WRITTEN: Final = "X-CALHUB-WRITTEN"
 #: Only its form matters: the text is read together with the row's date.
 _FRAME: Final = ("BEGIN:VEVENT", "UID:-", "DTSTAMP:20000101T000000Z")
 
@@ -47,12 +47,23 @@ class Window:
 
 
 @dataclass(frozen=True)
+class Written:
+    """While the row of an occurrence looks like this, it follows its series in all fields but these."""
+
+    digest: str
+    fields: frozenset[str]
+
+    def __str__(self) -> str:
+        return " ".join([self.digest, *sorted(self.fields)])
+
+
+@dataclass(frozen=True)
 class Rule:
     """The text of one row, taken apart."""
 
     lines: tuple[str, ...] = ()  # of _SERIES and DTSTART
     instance: str | None = None  # the recurrence id of an occurrence, in any spelling
-    plain: str | None = None
+    written: Written | None = None
     rows: Window | None = None
 
     @property
@@ -71,7 +82,9 @@ def parse(text: str) -> Rule:
             lines.append(line)
         else:
             known[name.upper()] = value.strip()
-    return Rule(tuple(lines), known.get("RECURRENCE-ID"), known.get(_PLAIN), _read_window(known.get(_ROWS)))
+    return Rule(
+        tuple(lines), known.get("RECURRENCE-ID"), _read_written(known.get(_WRITTEN)), _read_window(known.get(_ROWS))
+    )
 
 
 def read(rule: Rule, times: Content) -> Content:
@@ -110,9 +123,14 @@ def write(content: Content, rows: Window | None = None) -> str:
     return "\n".join(lines)
 
 
-def write_instance(rid: str, plain: str | None = None) -> str:
+def write_instance(rid: str, written: Written) -> str:
     """The text for the row of one occurrence."""
-    return f"RECURRENCE-ID:{rid}" + (f"\n{_PLAIN}:{plain}" if plain else "")
+    return f"RECURRENCE-ID:{rid}\n{_WRITTEN}:{written}"
+
+
+def _read_written(text: str | None) -> Written | None:
+    digest, *fields = (text or "").split() or [""]
+    return Written(digest, frozenset(fields)) if digest else None
 
 
 def _read_window(text: str | None) -> Window | None:

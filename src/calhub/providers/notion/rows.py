@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from calhub.calendar.event import Content
 from calhub.calendar.recurrence import times_of
-from calhub.providers.base import ProviderError
+from calhub.providers.base import ProviderError, Trait
 from calhub.providers.notion import recurrence, values
 from calhub.providers.notion.client import Json, is_trashed, normal_id
 from calhub.providers.notion.recurrence import Rule
@@ -29,6 +29,7 @@ class Row:
     modified: str
     created: str
     shown: Mapping[str, Any]
+    columns: Columns
 
     @property
     def uid(self) -> str:
@@ -56,7 +57,8 @@ class SchemaChanged(ProviderError):
     """A property is not there any more. What it held is not deleted; the next pass takes the schema as it is."""
 
     def __init__(self) -> None:
-        super().__init__("The properties of the Notion database have just been changed.", "Sync again.")
+        message = "The properties of the Notion database have just been changed."
+        super().__init__(message, "The next sync goes on with the new ones.", Trait.GONE)
 
 
 def read_row(page: Json, columns: Columns) -> Row:
@@ -68,7 +70,7 @@ def read_row(page: Json, columns: Columns) -> Row:
         if value is None or value["type"] != column.type:
             raise SchemaChanged
         shown[key] = value[column.type]
-    return Row(normal_id(page["id"]) or page["id"], page["last_edited_time"], page["created_time"], shown)
+    return Row(normal_id(page["id"]) or page["id"], page["last_edited_time"], page["created_time"], shown, columns)
 
 
 def is_row_of(page: Json, table: str) -> bool:
@@ -115,7 +117,7 @@ def properties(target: Mapping[str, Any], columns: Columns) -> Json:
     return {columns[key].id: {columns[key].type: value} for key, value in target.items()}
 
 
-def digest(content: Content | str, uid: str = "") -> str:
-    """A short text that differs where the content does."""
-    text = json.dumps([uid, content], sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+def digest(*parts: Any) -> str:
+    """A short text that differs where the parts do."""
+    text = json.dumps(parts, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:24]

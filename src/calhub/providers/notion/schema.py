@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Final, TypeAlias
 
 from calhub.providers.base import ProviderError, Trait
@@ -90,6 +91,11 @@ class Columns:
         held = [_BY_KEY[key].holds for key in (*self.by_key, *self.missing)]
         return _ALWAYS.union(*held)
 
+    @cached_property
+    def mark(self) -> str:
+        """Differs where the rows mean something else, although nobody edited them."""
+        return ",".join(sorted(f"{key}:{column.id}:{column.type}" for key, column in self.by_key.items()))
+
     @property
     def writable(self) -> bool:
         return "uid" in self.by_key or "uid" in self.missing
@@ -104,7 +110,8 @@ def match(schema: Schema, names: Mapping[str, str], *, create: bool) -> Columns:
     """Find the properties. ``names``: field -> name or id of its property, from the replica's settings.
 
     With ``create`` what is not there is ``missing`` rather than left out. A usual name with another type is taken for
-    somebody else's property. Raises `ProviderError` FATAL for names that cannot be meant.
+    somebody else's property. Raises `ProviderError` for names that cannot be meant, with trait GONE: this is no
+    calendar, while others of the account are.
     """
     chosen = _chosen(names)
     found: dict[str, Column] = {}
@@ -127,7 +134,7 @@ def match(schema: Schema, names: Mapping[str, str], *, create: bool) -> Columns:
     if "date" not in found or "title" not in found:
         raise ProviderError(
             "This Notion database has no date property that calhub can use.",
-            "Name it: calhub replica set ID --property date=NAME", Trait.FATAL,
+            "Name it: calhub replica set ID --property date=NAME", Trait.GONE,
         )  # fmt: skip
     return Columns(found, missing)
 
@@ -144,7 +151,7 @@ def _chosen(names: Mapping[str, str]) -> dict[str, str]:
     chosen = {_OTHER_KEYS.get(key, key): name for key, name in names.items()}
     if unknown := chosen.keys() - _BY_KEY.keys():
         raise ProviderError(
-            f"Notion has no property for {min(unknown)!r}.", f"Use one of: {', '.join(_BY_KEY)}.", Trait.FATAL
+            f"Notion has no property for {min(unknown)!r}.", f"Use one of: {', '.join(_BY_KEY)}.", Trait.GONE
         )
     return chosen
 
@@ -176,5 +183,5 @@ def _spelled(words: Iterable[str], options: Iterable[str]) -> bool:
 def _unfit(column: Column, wanted: Field) -> ProviderError:
     return ProviderError(
         f'The property "{column.name}" is of type {column.type}; {wanted.key} needs {" or ".join(wanted.types)}.',
-        "Name another one with --property, or change its type in Notion.", Trait.FATAL,
+        "Name another one with --property, or change its type in Notion.", Trait.GONE,
     )  # fmt: skip

@@ -18,7 +18,7 @@ from calhub.calendar.ical_write import canonical
 from calhub.calendar.recurrence import Series, canonical_recurrence_id, follow
 from calhub.providers.base import Item
 from calhub.providers.notion import recurrence, values
-from calhub.providers.notion.recurrence import Window
+from calhub.providers.notion.recurrence import Window, Written
 from calhub.providers.notion.rows import Row, changed, content_of, digest, wanted
 from calhub.providers.notion.schema import Columns
 from calhub.providers.notion.values import FLOATING, Unreadable, rich_text
@@ -39,7 +39,7 @@ class Group:
         uid = self.head.uid
         return Item(
             remote_id=self.head.id,
-            version=digest(self.content if self.content is not None else self.problem or "", uid),
+            version=digest(uid, self.content or self.problem, self.head.columns.mark),
             uid=uid,
             content=self.content,
             problem=self.problem,
@@ -114,8 +114,11 @@ def _as_written(head: Row, now: Content) -> Content:
 def _overrides(series: Content, occurrences: Mapping[str, Row], zone: str) -> Content:
     patches = {}
     for rid, row in occurrences.items():
-        own = row.content(zone)
-        if row.rule.plain != digest(own) and (patch := instance_patch(series, rid, own)):
+        own, written = row.content(zone), row.rule.written
+        patch = instance_patch(series, rid, own)
+        if written is not None and written.digest == digest(own):  # nobody edited it: what else differs, fell behind
+            patch = {name: value for name, value in patch.items() if name in written.fields}
+        if patch:
             patches[rid] = patch
     return {"overrides": patches} if patches else {}
 
@@ -171,8 +174,8 @@ def target(
     rids = {*overrides, *(_recurrence_ids(content, window) if window and text else ())}
     for rid in sorted(rids):
         own = wanted(instance(content, rid), columns, with_zone=with_zone)
-        plain = None if rid in overrides else digest(content_of(own, _zone_name(single)))
-        own |= {"uid": rich_text(uid), "recurrence": rich_text(recurrence.write_instance(rid, plain))}
+        written = Written(digest(content_of(own, _zone_name(single))), frozenset(overrides.get(rid, ())))
+        own |= {"uid": rich_text(uid), "recurrence": rich_text(recurrence.write_instance(rid, written))}
         occurrences[rid] = own
     return Target(head, occurrences)
 

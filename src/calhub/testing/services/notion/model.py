@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from typing import Any, Final
 from uuid import UUID, uuid4
 
@@ -45,6 +46,7 @@ class DataSource:
     created: datetime
     properties: dict[str, Property] = field(default_factory=dict)  # by id
     in_trash: bool = False
+    _ids: Iterator[str] = field(default_factory=lambda: map(_property_id, count(1)))  # none is given twice
 
     def find(self, name: str) -> Property:
         """By name or id (notion: "Property id is stable under rename"). Raises `Failed`."""
@@ -65,7 +67,7 @@ class DataSource:
             raise invalid(f"There is a property {name} already.")
         if kind == "title" and any(prop.type == "title" for prop in self.properties.values()):
             raise invalid("A data source has one title.")
-        prop = Property("title" if kind == "title" else _property_id(len(self.properties)), name, kind)
+        prop = Property("title" if kind == "title" else next(self._ids), name, kind)
         for option in config[kind].get("options", ()):
             if "," in option["name"]:
                 raise invalid(f"Invalid select option, commas not allowed: {option['name']}")
@@ -118,7 +120,7 @@ class Store:
         self.databases: dict[str, Database] = {}
         self.sources: dict[str, DataSource] = {}
         self.pages: dict[str, Page] = {}
-        self._numbers = iter(range(1, 1_000_000_000))
+        self._numbers = count(1)
 
     def add_database(self, title: str, now: datetime) -> Database:
         database = Database(str(uuid4()), title, minute(now))
