@@ -45,6 +45,7 @@ bench: $(READY) .bench/.ready
 
 docs: $(READY)
 	$(BIN)/python scripts/cli_reference.py
+	$(BIN)/python scripts/field_tables.py
 
 clean:
 	rm -rf .venv .bench .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist

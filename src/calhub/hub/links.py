@@ -338,6 +338,11 @@ def clear_retry(conn: Connection, replica_id: int, event_ids: Iterable[int]) -> 
         conn.execute(delete(retry).where(retry.c.replica_id == replica_id, retry.c.event_id.in_(part)))
 
 
+def drop_retries(conn: Connection, replica_id: int) -> None:
+    """Nothing is written there any more, so nothing waits to be."""
+    conn.execute(delete(retry).where(retry.c.replica_id == replica_id))
+
+
 def requeue(conn: Connection, replica_id: int, event_id: int, *, now: str) -> None:
     """Have the next push look at the event, whatever the change log says; a backoff under way ends."""
     conn.execute(

@@ -14,6 +14,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 import ssl
 import threading
 from collections.abc import Generator, Iterator, Mapping
@@ -272,9 +273,12 @@ def _domain(host: str) -> str | None:
 
 
 def retry_after(headers: Mapping[str, str], now: datetime | None = None) -> float | None:
-    """Seconds that ``Retry-After`` asks for (RFC 9110 section 10.2.3: a number or a date), never negative."""
+    """Seconds that ``Retry-After`` asks for (RFC 9110 section 10.2.3: a number or a date), never negative.
+
+    Microsoft Graph sends fractions as well.
+    """
     value = headers.get("retry-after", "").strip()
-    if value.isdecimal():
+    if re.fullmatch(r"\d+(\.\d+)?", value, re.ASCII):
         return float(value)
     try:
         moment = parsedate_to_datetime(value)

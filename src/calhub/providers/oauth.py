@@ -56,9 +56,9 @@ class FixedToken:
     """A token that is good until its owner withdraws it."""
 
     def __init__(self, token: str) -> None:
-        if not token.isascii() or not token.isprintable() or not token.strip():
-            raise ProviderError("The token has characters that cannot be sent.", "Copy it again.", Trait.FATAL)
         self._token = token.strip()
+        if not self._token.isascii() or not self._token.isprintable() or not self._token:
+            raise ProviderError("The token has characters that cannot be sent.", "Copy it again.", Trait.FATAL)
 
     def current(self) -> str:
         return self._token
@@ -75,7 +75,8 @@ class Service:
     address of the sign-in page. ``client_auth``: how the token endpoint learns the client (RFC 6749 section 2.3.1);
     ``none`` is for public clients. ``body``: ``json`` for Notion, which is no friend of forms. ``redirect_uri``: where
     the service wants it registered with its port; otherwise a free port on ``redirect_host`` is taken.
-    ``lasting_tokens``: an access token that comes without a refresh token does not end.
+    ``lasting_tokens``: an access token that comes without a refresh token does not end. ``pkce``: the service
+    understands RFC 7636.
     """
 
     name: str
@@ -90,6 +91,7 @@ class Service:
     redirect_host: Literal["127.0.0.1", "localhost"] = "127.0.0.1"
     redirect_uri: str = ""
     lasting_tokens: bool = False
+    pkce: bool = True
     client_auth: Literal["none", "client_secret_post", "client_secret_basic"] = "client_secret_post"
     body: Literal["form", "json"] = "form"
 

@@ -55,7 +55,9 @@ def microsoft(settings: Mapping[str, str], secrets: Mapping[str, str]) -> Servic
 def notion(settings: Mapping[str, str], secrets: Mapping[str, str]) -> Service:
     """A public connection. What it may do is set at Notion, page by page: there are no scopes.
 
-    Notion compares the redirect address to the letter, port included, so it is a fixed one, or the account's own.
+    Notion compares the redirect address to the letter, port included, so it is a fixed one, or the account's own. Its
+    token endpoint refuses members that it does not know, and PKCE is not among those documented; the client secret and
+    ``state`` have to do.
     """
     root = (settings.get("api_root") or _NOTION_ROOT).rstrip("/")
     return Service(
@@ -69,6 +71,7 @@ def notion(settings: Mapping[str, str], secrets: Mapping[str, str]) -> Service:
         client_auth="client_secret_basic",
         body="json",
         lasting_tokens=True,
+        pkce=False,
     )
 
 

@@ -16,10 +16,12 @@ from calhub.providers.layers import Retry
 from calhub.providers.vault import Vault
 
 _MODULES: Final = {
+    "google": "calhub.providers.google",
     "caldav": "calhub.providers.caldav",
     "notion": "calhub.providers.notion",
     "folder": "calhub.providers.folder",
     "feed": "calhub.providers.feed",
+    "microsoft": "calhub.providers.microsoft",
 }
 
 #: The kinds an account can have, in the order in which they are offered.

@@ -44,18 +44,20 @@ def in_browser(
 
     Returns the secrets to keep. Raises `ProviderError`.
     """
-    verifier, state = generate_token(64), generate_token(32)
+    state, verifier = generate_token(32), generate_token(64)
+    challenge = {"code_challenge": create_s256_code_challenge(verifier), "code_challenge_method": "S256"}
     with _Redirect(service, state) as redirect:
         url = prepare_grant_uri(
             service.authorize_url, service.client_id, "code", redirect.uri, _scopes(service), state,
-            code_challenge=create_s256_code_challenge(verifier), code_challenge_method="S256", **service.login_params,
+            **(challenge if service.pkce else {}), **service.login_params,
         )  # fmt: skip
         tell(f"Sign in at {service.name} in your browser:\n{url}")
         if open_browser is not None:
             open_browser(url)
         code = redirect.code(seconds)
         with TokenEndpoint(service) as endpoint:
-            grant = endpoint.grant("authorization_code", redirect_uri=redirect.uri, code=code, code_verifier=verifier)
+            proof = {"code_verifier": verifier} if service.pkce else {}
+            grant = endpoint.grant("authorization_code", redirect_uri=redirect.uri, code=code, **proof)
     return _secrets(service, grant)
 
 
@@ -82,13 +84,15 @@ def by_device_code(
         while True:
             sleep(wait)
             if clock() >= end:
-                raise ProviderError("Nobody entered the code in time.", "Start the sign-in again.", Trait.LOGIN)
+                raise _too_late()
             try:
                 return _secrets(service, endpoint.grant(_DEVICE_GRANT, device_code=device_code))
             except ProviderError as error:
                 code = error.code if isinstance(error, TokenError) else ""
                 if code in _DECLINED:
                     raise _declined(service) from error
+                if code == "expired_token":
+                    raise _too_late() from error
                 if code == "slow_down" or (not code and error.trait is Trait.RETRY):
                     wait += POLL_SECONDS
                 elif code != "authorization_pending" and error.trait is not Trait.RETRY:
@@ -145,6 +149,10 @@ def _declined(service: Service) -> ProviderError:
     return ProviderError(f"The sign-in was declined at {service.name}.", "Start it again to allow it.", Trait.LOGIN)
 
 
+def _too_late() -> ProviderError:
+    return ProviderError("Nobody signed in in time.", "Start the sign-in again.", Trait.LOGIN)
+
+
 # The redirect.
 
 
@@ -182,7 +190,7 @@ class _Redirect:
         try:
             answer = self._server.answers.get(timeout=seconds)
         except queue.Empty:
-            raise ProviderError("Nobody signed in in time.", "Start the sign-in again.", Trait.LOGIN) from None
+            raise _too_late() from None
         if code := answer.get("code"):
             return code
         if answer.get("error") in _DECLINED:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 
+from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
 from calhub.hub import accounts
@@ -15,15 +16,26 @@ from calhub.hub.locks import account_lock
 from calhub.ops.secrets import seal, unseal
 from calhub.providers import registry
 from calhub.providers.base import Provider, ProviderError, Trait
+from calhub.sync.watch import Watch
 
 
 def connector(hub: Hub) -> Callable[[Account], Provider]:
-    """How to connect to an account of this hub; raises `ProviderError`."""
+    """How to connect to an account of this hub, watched by its circuit breaker; raises `ProviderError`."""
 
     def connect(account: Account) -> Provider:
-        return registry.connect(account.provider, account.settings, HubVault(hub, account))
+        provider = registry.connect(account.provider, account.settings, HubVault(hub, account))
+        return Watch(provider, hub, account)
 
     return connect
+
+
+def note_failure(conn: Connection, account: Account, error: ProviderError) -> None:
+    """Store how the account fares after a call that failed as a whole, in one sentence that says what to do."""
+    if error.trait is Trait.LOGIN:
+        message = f'{error.message.rstrip(".")}; sign in again with: calhub account login "{account.name}"'
+        accounts.set_account_state(conn, account.id, "needs_login", message)
+    else:
+        accounts.set_account_state(conn, account.id, "failing", error.message)
 
 
 class HubVault:

@@ -16,7 +16,18 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from calhub.calendar.event import Content
-from calhub.calendar.fields import CLEARED, Clash, apply, changed_fields, diff, merge, path_name, project, restore
+from calhub.calendar.fields import (
+    CLEARED,
+    Clash,
+    Patch,
+    apply,
+    changed_fields,
+    diff,
+    merge,
+    path_name,
+    project,
+    restore,
+)
 from calhub.calendar.ical_write import canonical
 
 ConflictPolicy = Literal["merge", "newest", "hub", "remote", "ask"]
@@ -103,13 +114,29 @@ def plan_pull(hub: HubSide | None, remote: RemoteSide, bases: Bases | None, poli
     if bases is None:
         return _pull_first(hub, remote, policy)
     # What the remote means in the hub's terms: its change on top of what the hub had at the last agreement.
-    theirs = apply(bases.hub, diff(bases.remote, remote.content))
+    change = diff(bases.remote, remote.content)
+    theirs = apply(bases.hub, change)
     moved = Bases(remote=remote.content, hub=theirs)
     if hub is None or hub.deleted:
         return _pull_against_delete(hub, theirs, moved, bases, policy)
     if policy.direction == "push":
         return Pull(bases=moved)
-    return _pull_merge(hub, remote, bases.hub, theirs, moved, policy)
+    return _pull_merge(hub, remote, _without_unseen(bases.hub, change), theirs, moved, policy)
+
+
+def _without_unseen(base: Content, change: Patch) -> Content:
+    """The base for a merge, without what the remote replaced but had never shown (it drops what it does not know).
+
+    Whoever typed there cannot have seen the hub's value, so the two clash instead of one giving way.
+    """
+    unseen: Patch = {}
+    for path, (old, new) in change.items():
+        value: Any = base
+        for part in path:
+            value = value.get(part) if isinstance(value, dict) else None
+        if old is None and value is not None and value != new:
+            unseen[path] = (value, None)
+    return apply(base, unseen)
 
 
 def _held(bases: Bases, policy: Policy) -> Bases:

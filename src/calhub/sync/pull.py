@@ -137,6 +137,7 @@ def _pairs(conn: Connection, of: Pass, remote_ids: Sequence[str]) -> list[Pair]:
     by_uid = lookup.events_by_uid(conn, of.replica.calendar_id, uids)
     by_event = links.links_by_event(conn, of.replica.id, [stored.id for stored in by_uid.values()])
     live = lookup.live_twins(conn, of.replica.id, uids)
+    named = links.observations(conn, of.replica.id, [link.remote_id for link in by_event.values()])
     pairs = []
     for remote_id in remote_ids:
         each = seen.get(remote_id)
@@ -150,11 +151,15 @@ def _pairs(conn: Connection, of: Pass, remote_ids: Sequence[str]) -> list[Pair]:
             continue
         if link is None and stored is not None:
             link = by_event.get(stored.id)
-            if link is not None and link.remote_id in others:
+            if link is not None and link.remote_id != remote_id and _is_live(named.get(link.remote_id)):
                 pairs.append(Pair(seen=each, stored=stored, link=None, twin=True))
                 continue
         pairs.append(Pair(seen=each, stored=stored, link=link, twin=stored is None and bool(others)))
     return pairs
+
+
+def _is_live(item: Observation | None) -> bool:
+    return item is not None and not item.gone and item.problem is None
 
 
 def _uid(pair: Pair) -> str:

@@ -68,6 +68,8 @@ def push(of: Pass) -> bool:
     Failures of single events are kept for a retry and reported; `ProviderError` (the account as a whole) is raised.
     """
     if of.policy.direction == "pull":
+        with of.hub.transaction() as conn:
+            links.drop_retries(conn, of.replica.id)
         of.completed = True
         return False
     with of.hub.read() as conn:
@@ -337,8 +339,13 @@ def _look_again(of: Pass, doubtful: Sequence[Intent]) -> bool:
 
 
 def _give_up(of: Pass, doubtful: Sequence[Doubt]) -> None:
-    """Nothing came of it in this pass; leave the events to later ones."""
+    """Nothing came of it in this pass; leave the events to later ones.
+
+    An event that is not there any more was a deletion that turned out to be done when its item was looked at.
+    """
     with of.hub.transaction() as conn:
+        there = lookup.events_by_id(conn, [doubt.intent.event_id for doubt in doubtful])
+        doubtful = [doubt for doubt in doubtful if doubt.intent.event_id in there]
         for doubt in doubtful:
             event_id = doubt.intent.event_id
             failed = links.attempts(conn, of.replica.id, event_id) + 1

@@ -19,8 +19,20 @@ from functools import partial
 from itertools import pairwise
 from typing import Any, Literal
 
+from calhub.calendar import fields
 from calhub.calendar.event import Content
-from calhub.providers.base import Capabilities, Item, Known, OneByOne, Outcome, Page, RemoteCalendar, Stale
+from calhub.providers.base import (
+    Capabilities,
+    Done,
+    Item,
+    Known,
+    OneByOne,
+    Outcome,
+    Page,
+    RemoteCalendar,
+    Stale,
+    Unknown,
+)
 from calhub.testing.memory_service import How, Mail, MemoryService, Method, Quirks, Request
 
 __all__ = ["How", "Mail", "MemoryProvider", "MemoryService", "Method", "Quirks", "Request"]
@@ -105,15 +117,37 @@ class MemoryProvider(OneByOne):
         del raw  # the service patches by field itself
         if self._moved(calendar, remote_id, expected):
             return Stale()
-        return self._write(
-            "update",
-            lambda: self.service.apply_update(calendar, remote_id, content, expected, notify=False),
-            calendar=calendar,
-            remote_id=remote_id,
-            uid=uid,
-            expected=expected,
-            content=content,
-        )
+        outcome: Outcome = Stale()
+        for number, target in enumerate(self._stages(calendar, remote_id, content)):
+            outcome = self._write(
+                "update",
+                partial(self.service.apply_update, calendar, remote_id, target, expected, notify=False),
+                calendar=calendar,
+                remote_id=remote_id,
+                uid=uid,
+                expected=expected,
+                content=target,
+            )
+            if not isinstance(outcome, Done) or outcome.echo is None:
+                return Unknown("The series was written in part.") if number else outcome
+            expected = outcome.echo.version
+        return outcome
+
+    def _stages(self, calendar: str, remote_id: str, content: Content) -> list[Content]:
+        """The contents an item has in turn while it is being written: one, unless its exceptions are written apart."""
+        row = self.service.find_calendar(calendar).rows.get(remote_id)
+        if not self.service.quirks.exceptions_apart or row is None:
+            return [content]
+        now = fields.project(row.content, self.service.quirks.keeps)
+        patch = fields.diff(now, content)
+        exceptions = [path for path in patch if path[0] == "overrides"]
+        parts = [{path: pair for path, pair in patch.items() if path not in exceptions}]
+        parts += [{path: patch[path]} for path in exceptions]
+        stages = []
+        for part in filter(None, parts):
+            now = fields.apply(now, part)
+            stages.append(now)
+        return stages or [content]
 
     def delete(self, calendar: str, remote_id: str, *, expected: str | None) -> Outcome:
         if self._moved(calendar, remote_id, expected, gone_is_moved=False):

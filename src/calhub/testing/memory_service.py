@@ -59,6 +59,7 @@ class Quirks:
     no_conditional_writes: bool = False  # the service overwrites whatever is there; the provider looks first
     no_deletion_feed: bool = False  # incremental listings do not mention deletions
     no_chosen_ids: bool = False  # the service names a created item itself
+    exceptions_apart: bool = False  # an update of a series is one request for the master and one for each exception
     batch_writes: int = 1  # writes the provider takes in one call
     page_size: int | None = None  # rows a page; None = everything in one
 
@@ -183,6 +184,15 @@ class MemoryService:
         ``login`` and ``gone`` is a passing `ProviderError`; for ``changes`` one call is one page.
         """
         self._faults.append(_Fault(call, how, skip, times, retry_after))
+
+    def mend(self, calendar: str) -> None:
+        """No more planned faults; late writes arrive, unreadable items can be read again."""
+        with self.lock:
+            self._faults.clear()
+            self._arrive()
+            for remote_id, row in list(self.calendars[calendar].rows.items()):
+                if row.problem is not None:
+                    self._store(calendar, remote_id, row.uid, row.content)
 
     def expire_cursors(self) -> None:
         """No cursor given out so far is accepted any more."""
@@ -341,6 +351,9 @@ class MemoryService:
     def _end(self, method: str) -> None:
         if self.hook is not None:
             self.hook(f"{method}:after")
+        self._arrive()
+
+    def _arrive(self) -> None:
         late, self._late = self._late, []
         for apply in late:
             apply()

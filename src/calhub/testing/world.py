@@ -71,9 +71,13 @@ class World:
     remotes: list[Remote] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.hub = Hub.open(self.home, clock=self.clock)
+        self.hub = self._open()
         with self.hub.transaction() as conn:
-            self.calendar: Calendar = accounts.add_calendar(conn, "Home", self.hub.now())
+            found = accounts.calendars(conn)
+            self.calendar: Calendar = found[0] if found else accounts.add_calendar(conn, "Home", self.hub.now())
+
+    def _open(self) -> Hub:
+        return Hub.open(self.home, clock=self.clock)
 
     def add_remote(
         self, *, quirks: Quirks | None = None, direction: str = "both", conflicts: str = "merge", **settings: Any
@@ -165,7 +169,7 @@ class World:
     def reopen(self) -> None:
         """Throw the process away: what was not committed is lost."""
         self.hub.close()
-        self.hub = Hub.open(self.home, clock=self.clock)
+        self.hub = self._open()
 
     def close(self) -> None:
         self.hub.close()

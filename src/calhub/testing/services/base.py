@@ -209,6 +209,10 @@ class Service:
         """
         self._faults.append(_Fault(match, how, times, skip, status, retry_after, part))
 
+    def heal(self) -> None:
+        """No planned fault strikes any more."""
+        self._faults.clear()
+
     def deliver(self) -> list[Notification]:
         """POST the queued webhook messages for real, in order; returns them with what was answered."""
         with self.lock:
@@ -223,6 +227,10 @@ class Service:
         return sorted(found, key=lambda request: request.order)
 
     # The server.
+
+    @property
+    def running(self) -> bool:
+        return self._server is not None
 
     @property
     def url(self) -> str:
@@ -361,6 +369,9 @@ class _Connection(BaseHTTPRequestHandler):
         raise AttributeError(name)
 
     def _exchange(self) -> None:
+        if not self.server.service.running:  # a connection that was kept outlives the server's own end
+            self.close_connection = True
+            return
         if self.headers.get("Transfer-Encoding"):
             self.send_error(411)
             return

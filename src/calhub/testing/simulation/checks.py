@@ -1,0 +1,266 @@
+"""The invariants I1 to I10 (docs/testing.md), checked at each request and after each step of a simulation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from calhub.calendar.event import Content
+from calhub.calendar.fields import diff, path_name, project
+from calhub.hub.jsontext import loads
+from calhub.testing.memory import Request
+from calhub.testing.memory_service import WRITES
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from calhub.testing.simulation.play import Simulation
+    from calhub.testing.world import Remote
+
+
+class Broken(AssertionError):
+    """An invariant does not hold. ``name`` is the one, as in docs/testing.md."""
+
+    def __init__(self, name: str, why: str) -> None:
+        super().__init__(f"{name}: {why}")
+        self.name = name
+
+
+@dataclass
+class Watch:
+    """What the checks remember between steps."""
+
+    #: Remotes that have told untruths about their rows; what they never listed cannot have been observed.
+    doubted: set[str] = field(default_factory=set)
+
+
+def demand(holds: object, name: str, why: str) -> None:
+    if not holds:
+        raise Broken(name, why)
+
+
+# --- around each request --------------------------------------------------------------------------------------------
+
+
+def at_request(sim: Simulation, remote: Remote, label: str) -> None:
+    """I4, I8 and I10 hold for the request that begins now."""
+    method, _, when = label.partition(":")
+    if when != "before" or method not in WRITES:
+        return
+    request = remote.service.log[-1]
+    with sim.world.hub.read() as conn:
+        _announced(conn, remote, request)
+        if method == "update":
+            _least_touch(conn, remote, request)
+    if method != "create":
+        _conditional(remote, request)
+    if method == "delete":
+        _wanted_gone(sim, remote, request)
+
+
+def _announced(conn: Connection, remote: Remote, request: Request) -> None:
+    """I4: an intent for just this was committed before the request began."""
+    found = conn.exec_driver_sql(
+        "SELECT 1 FROM intent WHERE replica_id = ? AND remote_id = ? AND op = ? AND state = 'open'",
+        (remote.replica.id, request.remote_id, request.method),
+    ).first()
+    demand(found, "I4", f"{request.method} of {request.remote_id} was sent without an intent")
+
+
+def _conditional(remote: Remote, request: Request) -> None:
+    """I8: the write carries the version it was planned upon; without conditional writes the item was read before."""
+    demand(request.expected is not None, "I8", f"{request.method} of {request.remote_id} carries no version")
+    if remote.service.quirks.no_conditional_writes:
+        before = [each for each in remote.service.log[:-1] if each.remote_id == request.remote_id]
+        demand(before and before[-1].method == "get", "I8", f"{request.remote_id} was not looked at before the write")
+
+
+def _least_touch(conn: Connection, remote: Remote, request: Request) -> None:
+    """I10: only fields that changed in the hub since the last agreement are changed at the remote."""
+    row = remote.service.calendars[remote.calendar].rows.get(request.remote_id or "")
+    if row is None or row.version != request.expected or request.content is None:
+        return
+    found = conn.exec_driver_sql(
+        "SELECT e.content, coalesce(l.base_hub, l.base_remote) FROM link l JOIN event e ON e.id = l.event_id "
+        "WHERE l.replica_id = ? AND l.remote_id = ?",
+        (remote.replica.id, request.remote_id),
+    ).one()
+    keeps = remote.service.quirks.keeps
+    hub, base = (loads(text) for text in found)
+    allowed = {path_name(path) for path in diff(base, project(hub, keeps))}
+    touched = {path_name(path) for path in diff(project(row.content, keeps), request.content)}
+    demand(touched <= allowed, "I10", f"{request.remote_id}: {sorted(touched - allowed)} did not change in the hub")
+
+
+def _wanted_gone(sim: Simulation, remote: Remote, request: Request) -> None:
+    """Q4: somebody has deleted the event, somewhere, before it is deleted here."""
+    row = remote.service.calendars[remote.calendar].rows.get(request.remote_id or "")
+    family = sim.ledger.family(row.content) if row is not None else None
+    demand(
+        family is None or sim.ledger.was_deleted(family), "Q4", f"{request.remote_id} is deleted; nobody asked for it"
+    )
+
+
+# --- after each step ------------------------------------------------------------------------------------------------
+
+
+def after_step(sim: Simulation) -> None:
+    """All that can be seen from the database, the outboxes and the feeds."""
+    with sim.world.hub.read() as conn:
+        _matching(conn)
+        _one_hope(conn)
+        for name, remote in sim.names.items():
+            linked = _links(conn, remote)
+            _agreement(conn, remote, linked)
+            _cursor_truth(conn, sim, name, remote)
+            _nothing_forgotten(conn, remote, linked)
+            demand(not remote.service.outbox, "I9", f"{name} has mailed {remote.service.outbox}")
+    _remember(sim)
+
+
+UNIQUE: Final = {
+    "link": (("replica_id", "event_id"), ("replica_id", "remote_id")),
+    "intent": (("replica_id", "event_id"),),
+}
+
+
+def _matching(conn: Connection) -> None:
+    """I1: no two links share event or item in a replica, and the schema itself forbids it."""
+    for table, keys in UNIQUE.items():
+        found = set()
+        for row in conn.exec_driver_sql(f"PRAGMA index_list({table})"):
+            if row.unique:
+                found.add(tuple(each.name for each in conn.exec_driver_sql(f"PRAGMA index_info({row.name})")))
+        demand(set(keys) <= found, "I1" if table == "link" else "I5", f"{table} lacks a unique index: {keys}")
+    twice = conn.exec_driver_sql(
+        "SELECT replica_id, remote_id FROM link GROUP BY 1, 2 HAVING count(*) > 1 "
+        "UNION ALL SELECT replica_id, event_id FROM link GROUP BY 1, 2 HAVING count(*) > 1"
+    ).all()
+    demand(not twice, "I1", f"linked twice: {twice}")
+
+
+def _one_hope(conn: Connection) -> None:
+    """I5: at most one open intent for an event in a replica; none without an event or an identity."""
+    rows = conn.exec_driver_sql(
+        "SELECT i.replica_id, i.event_id, count(*), min(length(i.remote_id)), "
+        "max(i.op != 'create' AND l.id IS NULL) FROM intent i "
+        "LEFT JOIN link l ON l.replica_id = i.replica_id AND l.event_id = i.event_id "
+        "WHERE i.state = 'open' GROUP BY 1, 2"
+    )
+    for row in rows:
+        demand(row[2] == 1, "I5", f"{row[2]} open intents for event {row[1]}")
+        demand(row[3], "I5", f"an intent without an identity for event {row[1]}")
+        demand(not row[4], "I5", f"an intent for event {row[1]}, which is linked to nothing")
+
+
+@dataclass(frozen=True)
+class Linked:
+    """A link with both of its ends, as they are stored."""
+
+    event_id: int
+    remote_id: str
+    hub: Content
+    deleted: bool
+    rev: int
+    base_hub: Content
+    base_remote: Content
+    version: str | None
+    hub_rev: int
+    seen: Content | None
+    seen_version: str | None
+    gone: bool
+    pending: bool
+    problem: bool
+
+
+def _links(conn: Connection, remote: Remote) -> list[Linked]:
+    rows = conn.exec_driver_sql(
+        "SELECT l.event_id, l.remote_id, e.content, e.deleted, e.rev, coalesce(l.base_hub, l.base_remote), "
+        "l.base_remote, l.version, l.hub_rev, o.content, o.version, coalesce(o.gone, 1), coalesce(o.pending, 1), "
+        "o.problem IS NOT NULL "
+        "FROM link l JOIN event e ON e.id = l.event_id "
+        "LEFT JOIN observation o ON o.replica_id = l.replica_id AND o.remote_id = l.remote_id WHERE l.replica_id = ?",
+        (remote.replica.id,),
+    )
+    return [
+        Linked(
+            row[0], row[1], loads(row[2]), bool(row[3]), row[4], loads(row[5]), loads(row[6]), row[7], row[8],
+            loads(row[9]) if row[9] else None, row[10], bool(row[11]), bool(row[12]), bool(row[13]),
+        )
+        for row in rows
+    ]  # fmt: skip
+
+
+def unsettled(conn: Connection, remote: Remote) -> set[int]:
+    """Events with an open intent, a retry, a dead letter or a conflict in this replica."""
+    rows = conn.exec_driver_sql(
+        "SELECT event_id FROM intent WHERE replica_id = ?1 AND state = 'open' "
+        "UNION SELECT event_id FROM retry WHERE replica_id = ?1 "
+        "UNION SELECT event_id FROM conflict WHERE replica_id = ?1 AND state = 'open'",
+        (remote.replica.id,),
+    )
+    return set(rows.scalars())
+
+
+def _agreement(conn: Connection, remote: Remote, linked: list[Linked]) -> None:
+    """I2 and I3: where hub and remote differ from what was agreed, something says so and will see to it."""
+    waiting = unsettled(conn, remote)
+    if remote.replica.direction != "both":
+        return
+    for each in linked:
+        dirty = each.rev != each.hub_rev or each.pending or each.problem
+        if dirty or each.event_id in waiting:
+            continue
+        where = f"event {each.event_id}, {each.remote_id}"
+        mine = project(each.hub, remote.service.quirks.keeps)
+        base = project(each.base_hub, remote.service.quirks.keeps)
+        demand(not each.deleted and not each.gone, "I3", f"{where}: one end is gone and nothing says so")
+        demand(mine == base, "I3", f"{where}: the hub moved on and nothing says so: {diff(base, mine)}")
+        demand(each.seen == each.base_remote, "I3", f"{where}: the remote moved on and nothing says so")
+        demand(each.version == each.seen_version, "I2", f"{where}: agreed on {each.version}, seen {each.seen_version}")
+
+
+def _cursor_truth(conn: Connection, sim: Simulation, name: str, remote: Remote) -> None:
+    """I6: whatever the service has told up to the cursor is stored."""
+    service, quirks = remote.service, remote.service.quirks
+    cursor = conn.exec_driver_sql("SELECT cursor FROM replica WHERE id = ?", (remote.replica.id,)).scalar_one()
+    epoch, _, position = (cursor or "").partition(":")
+    if name in sim.watch.doubted or quirks.page_drops_row or epoch != str(service.epoch) or not position:
+        return
+    place = service.calendars[remote.calendar]
+    seen = {
+        row[0]: (row[1], row[2])
+        for row in conn.exec_driver_sql(
+            "SELECT remote_id, version, gone FROM observation WHERE replica_id = ?", (remote.replica.id,)
+        )
+    }
+    for remote_id, order in place.feed.items():
+        if order > int(position):
+            continue
+        row = place.rows.get(remote_id)
+        if row is None:
+            told = remote_id not in seen or seen[remote_id][1] or quirks.no_deletion_feed
+            demand(told, "I6", f"{remote_id} was deleted before the cursor and counts as there")
+        else:
+            demand(
+                seen.get(remote_id, ("", 0))[0] == row.version, "I6", f"{remote_id} changed before the cursor, unseen"
+            )
+
+
+def _nothing_forgotten(conn: Connection, remote: Remote, linked: list[Linked]) -> None:
+    """I7: a tombstone stays until its items are gone, so each settled item belongs to something."""
+    if remote.replica.direction == "push":
+        return
+    known = {each.remote_id for each in linked}
+    rows = conn.exec_driver_sql(
+        "SELECT remote_id FROM observation WHERE replica_id = ? AND gone = 0 AND pending = 0 AND problem IS NULL",
+        (remote.replica.id,),
+    )
+    for (remote_id,) in rows:
+        demand(remote_id in known, "I7", f"{remote_id} is at the remote and belongs to no event any more")
+
+
+def _remember(sim: Simulation) -> None:
+    """Users who chose one UID for two events have one event now."""
+    for content in sim.world.contents.values():
+        sim.ledger.joined(content)

@@ -1,0 +1,360 @@
+"""Carries out a scenario on a real hub with services in memory, and has everything checked on the way."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from copy import deepcopy
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any, Final
+
+from calhub.calendar.event import FIELDS, Content
+from calhub.calendar.fields import project
+from calhub.hub import events, inbox
+from calhub.hub.errors import HubError
+from calhub.sync.report import RunReport
+from calhub.sync.resolve import resolve
+from calhub.testing.memory import MemoryService, Quirks
+from calhub.testing.simulation import checks
+from calhub.testing.simulation.ledger import Ledger, tokens
+from calhub.testing.simulation.steps import RemoteSpec, Scenario, Step, read_step, set_quirk
+from calhub.testing.world import Remote, World, plain
+
+HUB: Final = "hub"
+#: Series run daily from here; their instances are named by day.
+FIRST_DAY: Final = "2026-11-23"
+
+
+class Killed(BaseException):
+    """The process is gone. A BaseException, so that nothing on the way can take it for an ordinary failure."""
+
+
+class Simulation:
+    """A world under way. ``told`` is its log: the same scenario gives the same log (Q13)."""
+
+    def __init__(self, world: World, remotes: tuple[RemoteSpec, ...]) -> None:
+        self.world = world
+        self.ledger = Ledger()
+        self.watch = checks.Watch()
+        self.reached: Counter[str] = Counter()
+        self.told: list[str] = []
+        self.names: dict[str, Remote] = {}
+        self.edits = 0
+        self._snapshots: dict[str, Any] = {}
+        self._moments = 0
+        self._at_moment: tuple[int, Callable[[], None]] | None = None
+        self._calls_only = False
+        for spec in remotes:
+            self._add(spec)
+        self._arm()
+
+    def _add(self, spec: RemoteSpec) -> None:
+        quirks = Quirks()
+        for word in spec.quirks:
+            set_quirk(quirks, word, on=True)
+        remote = self.world.add_remote(quirks=quirks, direction=spec.direction, conflicts=spec.conflicts)
+        self.names[spec.name] = remote
+        remote.service.hook = partial(self._moment, remote)
+
+    def play(self, scenario: Scenario) -> None:
+        """All steps, each followed by the checks. Raises `checks.Broken`."""
+        for each in scenario.steps:
+            self.carry_out(each)
+
+    def carry_out(self, step: Step) -> None:
+        self.told.append(str(step))
+        self.reached[step.kind] += 1
+        getattr(self, f"_{step.kind}")(step)
+        checks.after_step(self)
+
+    # --- moments: commits and remote calls ---------------------------------------------------------------------------
+
+    def _arm(self) -> None:
+        self.world.hub.on_commit = partial(self._moment, None, "commit")
+
+    def _moment(self, remote: Remote | None, label: str) -> None:
+        if remote is not None:
+            checks.at_request(self, remote, label)
+        if self._at_moment is None or (self._calls_only and (remote is None or _between_look_and_write(remote, label))):
+            return
+        self._moments += 1
+        at, act = self._at_moment
+        if self._moments >= at:
+            act()
+
+    @contextmanager
+    def at_moment(self, moment: int, act: Callable[[], None], *, calls_only: bool = False) -> Iterator[None]:
+        """Have ``act`` called at the moment, and at each later one. ``calls_only``: commits do not count."""
+        self._moments, self._at_moment, self._calls_only = 0, (moment, act), calls_only
+        try:
+            yield
+        finally:
+            self._at_moment = None
+
+    # --- syncing -----------------------------------------------------------------------------------------------------
+
+    def sync(self, *, full: bool = False) -> list[RunReport]:
+        reports = self.world.sync(full=full)
+        for report in reports:
+            self.reached[f"pass {report.status}"] += 1
+            self.told.append(f"  {report.account} {report.status} {report.requests} {sorted(report.counts.items())}")
+        return reports
+
+    def _sync(self, _: Step) -> None:
+        self.sync()
+
+    def _full(self, _: Step) -> None:
+        self.sync(full=True)
+
+    def _kill(self, step: Step) -> None:
+        self.killed_at(int(step["moment"]))
+
+    def killed_at(self, moment: int, *, full: bool = False) -> bool:
+        """A sync in a process that dies at the moment; True if it came to that. Then a new process."""
+        died = False
+
+        def die() -> None:
+            raise Killed
+
+        with self.at_moment(moment, die):
+            try:
+                self.sync(full=full)
+            except Killed:
+                died = True
+        if died:
+            self.reached["killed"] += 1
+            self.world.reopen()
+            self._arm()
+        return died
+
+    def count_moments(self, *, full: bool = False) -> int:
+        """A sync; returns how many moments it had."""
+        with self.at_moment(1, lambda: None):
+            self.sync(full=full)
+        return self._moments
+
+    def _meanwhile(self, step: Step) -> None:
+        inner = read_step(step["step"])
+        waiting = [inner]
+
+        def act() -> None:
+            if waiting:
+                self.reached["meanwhile"] += 1
+                getattr(self, f"_{waiting.pop().kind}")(inner)
+
+        with self.at_moment(int(step["moment"]), act, calls_only=True):
+            self.sync()
+
+    # --- users -------------------------------------------------------------------------------------------------------
+
+    def contents(self, who: str) -> dict[str, Content]:
+        """The events at the hub or a remote, by UID there."""
+        return self.world.contents if who == HUB else self.names[who].contents
+
+    def _note(self, who: str, before: Content | None, after: Content) -> None:
+        """A field that the provider cannot see, or a replica that only pushes, promises nothing."""
+        self.edits += 1
+        keeps = FIELDS if who == HUB else self.names[who].service.quirks.keeps
+        self.ledger.wrote(before, after, promised=tokens(project(after, keeps)) if self._is_read(who) else set())
+
+    def _is_read(self, who: str) -> bool:
+        return who == HUB or self.names[who].replica.direction != "push"
+
+    def _create(self, step: Step) -> None:
+        self._put(step, plain(title=step["value"]))
+
+    def _series(self, step: Step) -> None:
+        self._put(step, plain(title=step["value"], rrule="FREQ=DAILY;COUNT=6"))
+
+    def _put(self, step: Step, content: Content) -> None:
+        who, uid = step["who"], step["uid"]
+        if uid in self.contents(who):
+            return
+        self._note(who, None, content)
+        if who == HUB:
+            self.world.put(uid, **content)
+        else:
+            self.names[who].put(uid, **content)
+
+    def _change(self, step: Step, change: Callable[[Content], Content]) -> None:
+        who, uid = step["who"], step["uid"]
+        before = self.contents(who).get(uid)
+        if before is None:
+            return
+        after = change(deepcopy(before))
+        self._note(who, before, after)
+        if who == HUB:
+            self.world.change(uid, lambda _: after)
+        else:
+            service = self.names[who].service
+            service.user_put(self.names[who].calendar, uid, after)
+
+    def _edit(self, step: Step) -> None:
+        self._change(step, lambda content: _with(content, step["field"], step["value"]))
+
+    def _clear(self, step: Step) -> None:
+        def cleared(content: Content) -> Content:
+            return {key: value for key, value in content.items() if key != step["field"]} | {"title": step["value"]}
+
+        self._change(step, cleared)
+
+    def _move(self, step: Step) -> None:
+        """To a time of the day; a series only while it has no exceptions, whose names would change with it."""
+
+        def moved(content: Content) -> Content:
+            if content.get("overrides") or content.get("exdates"):
+                return content
+            start = datetime.fromisoformat(f"{content['start'][:10]}T{step['value']}")
+            return content | {"start": start.isoformat(), "end": (start + timedelta(hours=1, seconds=1)).isoformat()}
+
+        self._change(step, moved)
+
+    def _instance(self, step: Step) -> None:
+        def changed(content: Content) -> Content:
+            key = _instance_key(content, step["day"])
+            if key is None:
+                return content
+            overrides = content.get("overrides", {})
+            entry = _with(overrides.get(key, {}), step["field"], step["value"])
+            return content | {"overrides": {**overrides, key: entry}}
+
+        self._change(step, changed)
+
+    def _cancel(self, step: Step) -> None:
+        def cancelled(content: Content) -> Content:
+            key = _instance_key(content, step["day"])
+            if key is None:
+                return content
+            overrides = {name: entry for name, entry in content.get("overrides", {}).items() if name != key}
+            after = content | {"exdates": sorted([*content.get("exdates", []), key]), "title": step["value"]}
+            return (
+                after | {"overrides": overrides} if overrides else {k: v for k, v in after.items() if k != "overrides"}
+            )
+
+        self._change(step, cancelled)
+
+    def _delete(self, step: Step) -> None:
+        who, uid = step["who"], step["uid"]
+        before = self.contents(who).get(uid)
+        if before is None:
+            return
+        self.edits += 1
+        if self._is_read(who):
+            self.ledger.deleted(before)
+        if who == HUB:
+            self.world.delete(uid)
+        else:
+            self.names[who].delete(uid)
+
+    # --- what happens to services ------------------------------------------------------------------------------------
+
+    def _spoil(self, step: Step) -> None:
+        remote = self.names[step["who"]]
+        with suppress(KeyError):
+            remote.service.user_break(remote.calendar, step["uid"], "It makes no sense.")
+
+    def _wait(self, step: Step) -> None:
+        self.world.clock.advance(minutes=int(step["minutes"]))
+
+    def _fail(self, step: Step) -> None:
+        service = self.names[step["who"]].service
+        service.fail(step["call"], step["how"], times=int(step["times"]), skip=int(step["skip"]))  # type: ignore[arg-type]
+
+    def _begin(self, step: Step) -> None:
+        set_quirk(self.names[step["who"]].service.quirks, step["quirk"], on=True)
+        self.watch.doubted.add(step["who"])
+
+    def _end(self, step: Step) -> None:
+        set_quirk(self.names[step["who"]].service.quirks, step["quirk"], on=False)
+
+    def _backup(self, step: Step) -> None:
+        self._snapshots[step["who"]] = self.names[step["who"]].service.snapshot()
+
+    def _restore(self, step: Step) -> None:
+        """Whatever differs counts as changed by nobody; the hub may not tell it from an edit."""
+        remote = self.names[step["who"]]
+        if step["who"] not in self._snapshots:
+            return
+        before = _rows(remote.service, remote.calendar)
+        remote.service.restore(self._snapshots[step["who"]])
+        after = _rows(remote.service, remote.calendar)
+        for remote_id in before.keys() | after.keys():
+            if before.get(remote_id) != after.get(remote_id):
+                self.edits += 1
+                self.ledger.rolled_back(before.get(remote_id), after.get(remote_id))
+
+    def _forget(self, step: Step) -> None:
+        self.names[step["who"]].service.expire_cursors()
+
+    # --- a person's decisions ----------------------------------------------------------------------------------------
+
+    def _release(self, _: Step) -> None:
+        self.decide_holds(inbox.release_hold)
+
+    def _discard(self, _: Step) -> None:
+        self.decide_holds(inbox.discard_hold)
+
+    def decide_holds(self, decide: Callable[..., object]) -> int:
+        """Decide every waiting hold; what was held may now be overwritten or come back. Returns how many there were."""
+        hub = self.world.hub
+        waiting = self.world.holds
+        for hold in waiting:
+            with hub.transaction() as conn:
+                uids = {uid for _, uid in inbox.get_hold(conn, hold["id"])["plan"]}
+                decide(conn, hold["id"], now=hub.now())
+            self.reached["hold"] += 1
+            self._decided_about(uids)
+        return len(waiting)
+
+    def _decided_about(self, uids: set[str]) -> None:
+        """A decision about whole events: every token of them may stay or go."""
+        self.edits += len(uids)
+        places = [self.world.contents, *(remote.contents for remote in self.names.values())]
+        found = [tokens(content) for place in places for uid, content in place.items() if uid in uids]
+        self.ledger.decided(set().union(*found))
+
+    def _resolve(self, step: Step) -> None:
+        self.resolve_conflicts(step["side"], all_states=True)
+
+    def resolve_conflicts(self, side: str, *, all_states: bool = False) -> int:
+        hub = self.world.hub
+        waiting = [each for each in self.world.conflicts if all_states or each["state"] == "open"]
+        for clash in waiting:
+            with suppress(HubError), hub.transaction() as conn:
+                before = events.event(conn, self.world.calendar.id, clash["uid"], deleted=True)
+                resolve(conn, clash["id"], side, {}, now=hub.now())  # type: ignore[arg-type]
+                self.edits += 1
+                self.reached[f"conflict {clash['state']}"] += 1
+                self.ledger.decided(tokens(clash["fields"]) | tokens(before.content if before else {}))
+        return len(waiting)
+
+
+def _with(content: Content, name: str, value: str) -> Content:
+    """The content after somebody typed the value into a field; lists and maps are added to."""
+    match name:
+        case "categories":
+            return content | {"categories": sorted([*content.get("categories", []), value])}
+        case "attendees":
+            return content | {"attendees": {**content.get("attendees", {}), f"{value}@example.org": {}}}
+        case "extra":
+            return content | {"extra": {**content.get("extra", {}), "X-NOTE": [f"X-NOTE:{value}"]}}
+        case _:
+            return content | {name: value}
+
+
+def _instance_key(content: Content, day: str) -> str | None:
+    if "rrule" not in content:
+        return None
+    key = f"{day}T{content['start'][11:]}+01:00"
+    return None if key in content.get("exdates", []) else key
+
+
+def _between_look_and_write(remote: Remote, label: str) -> bool:
+    """Where a service has no conditional writes, an edit right here is lost whatever a client does."""
+    return remote.service.quirks.no_conditional_writes and label in ("get:after", "update:before", "delete:before")
+
+
+def _rows(service: MemoryService, calendar: str) -> dict[str, Content]:
+    return {name: deepcopy(row.content) for name, row in service.calendars[calendar].rows.items()}
