@@ -84,6 +84,18 @@ def close_intent(
     )
 
 
+def failed_create(conn: Connection, replica_id: int, event_id: int, *, before: int | None = None) -> Intent | None:
+    """The event's latest write (before the intent given), if it was a create that failed.
+
+    The next try takes its identity: a create that arrives after all is then found, not doubled.
+    """
+    query = select(intent).where(intent.c.replica_id == replica_id, intent.c.event_id == event_id)
+    if before is not None:
+        query = query.where(intent.c.id < before)
+    last = conn.execute(query.order_by(intent.c.id.desc()).limit(1)).one_or_none()
+    return _intent(last) if last is not None and (last.op, last.state) == ("create", "failed") else None
+
+
 def open_intents(conn: Connection, replica_id: int) -> list[Intent]:
     rows = conn.execute(
         select(intent).where(intent.c.replica_id == replica_id, intent.c.state == "open").order_by(intent.c.id)

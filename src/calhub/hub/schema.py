@@ -226,6 +226,7 @@ intent = Table(
     CheckConstraint("(state = 'open') = (closed IS NULL)", name="intent_closed"),
     Index("intent_one_open", "replica_id", "event_id", unique=True, sqlite_where=text("state = 'open'")),
     Index("intent_run", "run_id"),
+    Index("intent_event", "replica_id", "event_id"),
 )
 
 conflict = Table(

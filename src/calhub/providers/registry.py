@@ -18,6 +18,7 @@ from calhub.providers.vault import Vault
 _MODULES: Final = {
     "google": "calhub.providers.google",
     "caldav": "calhub.providers.caldav",
+    "notion": "calhub.providers.notion",
     "folder": "calhub.providers.folder",
     "feed": "calhub.providers.feed",
     "microsoft": "calhub.providers.microsoft",

@@ -29,6 +29,7 @@ def observe(of: Pass, *, after_page: Callable[[Sequence[str]], None] | None = No
     done = 0
     for page in of.provider.changes(of.replica.remote_id, cursor, known):
         seen.update(page.present)
+        of.outdated.update(page.outdated)
         seen.update(item.remote_id for item in page.items)
         fresh = [item for item in page.items if _is_news(item, known)]
         stored = _store(of, page, fresh, known, seen)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from sqlalchemy import Connection
 
 from calhub.calendar.event import Content
-from calhub.calendar.fields import apply, diff, path_name, project
+from calhub.calendar.fields import apply, diff, path_name, project, restore
 from calhub.hub import accounts, changes, events, inbox, journal, links, lookup
 from calhub.hub.events import StoredEvent
 from calhub.hub.journal import Intent
@@ -96,8 +96,9 @@ def _candidates(of: Pass) -> list[int]:
         everything = of.full or of.first_pass
         dirty = links.dirty_events(conn, replica.id, replica.calendar_id, replica.hub_seq, everything=everything)
         due = links.due_retries(conn, replica.id, of.hub.now())
+        anew = [link.event_id for link in links.links_by_remote(conn, replica.id, sorted(of.outdated)).values()]
         busy = {intent.event_id for intent in journal.open_intents(conn, replica.id)}
-    return [event_id for event_id in dict.fromkeys([*dirty, *due]) if event_id not in busy]
+    return [event_id for event_id in dict.fromkeys([*dirty, *due, *anew]) if event_id not in busy]
 
 
 def _admit(of: Pass, ids: Sequence[int]) -> bool:
@@ -111,7 +112,9 @@ def _admit(of: Pass, ids: Sequence[int]) -> bool:
             asked = lookup.asked_for(conn, chunk)
             work = _work(conn, of, chunk)
         for each in work:
-            if each.write is not None and (each.write.op, each.stored.uid) not in released:
+            if each.write is None or (each.write.op == "update" and not each.write.fields):
+                continue  # written as it is changes nothing; see `Page.outdated`
+            if (each.write.op, each.stored.uid) not in released:
                 is_asked = each.stored.id in asked or each.stored.uid in of.discarded
                 steps.append(guard.Step(op=each.write.op, uid=each.stored.uid, asked=is_asked))
     with of.hub.read() as conn:
@@ -133,8 +136,7 @@ def _take_back(of: Pass, ids: Sequence[int], uids: set[str]) -> None:
                 events.delete_event(conn, stored.id, now=now)
                 events.purge_event(conn, stored.id)
                 continue
-            mine = project(stored.content, of.policy.keeps)
-            restored = apply(stored.content, diff(mine, each.link.base_hub))
+            restored = restore(stored.content, each.link.base_hub, of.policy.keeps)
             put = events.put_event(conn, stored.calendar_id, stored.uid, restored, now=now)
             links.see_revision(conn, of.replica.id, put.id, put.rev)
 
@@ -160,6 +162,8 @@ def _plan(of: Pass, stored: StoredEvent, link: Link | None, seen: Observation | 
         return Work(stored=stored, link=link, seen=seen, write=None, acknowledged=None)
     bases = Bases(remote=link.base_remote, hub=link.base_hub) if link is not None else None
     write = plan_push(hub_side(stored, link), seen.content if seen is not None else None, bases, of.policy, withheld)
+    if write is None and link is not None and seen is not None and link.remote_id in of.outdated and not stored.deleted:
+        write = Write(op="update", content=seen.content)
     mine = project(stored.content, of.policy.keeps)
     acknowledged = mine
     if link is not None and withheld:
@@ -196,7 +200,7 @@ def journal_writes(conn: Connection, of: Pass, ids: Sequence[int]) -> list[tuple
                 links.see_revision(conn, of.replica.id, stored.id, stored.rev)
                 links.clear_retry(conn, of.replica.id, [stored.id])
             continue
-        remote_id = each.link.remote_id if each.link else of.provider.reserve(of.replica.remote_id, stored.uid)
+        remote_id = each.link.remote_id if each.link else _identity(conn, of, stored)
         intent = journal.open_intent(
             conn,
             replica_id=of.replica.id,
@@ -214,6 +218,11 @@ def journal_writes(conn: Connection, of: Pass, ids: Sequence[int]) -> list[tuple
         )
         planned.append((each, intent))
     return planned
+
+
+def _identity(conn: Connection, of: Pass, stored: StoredEvent) -> str:
+    failed = journal.failed_create(conn, of.replica.id, stored.id)
+    return failed.remote_id if failed is not None else of.provider.reserve(of.replica.remote_id, stored.uid)
 
 
 def _call(of: Pass, planned: list[tuple[Work, Intent]]) -> Iterator[tuple[Work, Intent, Outcome | ProviderError]]:

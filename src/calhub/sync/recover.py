@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection
 
+from calhub.calendar.event import TIME_UNIT, Content
 from calhub.hub import journal, links, lookup
 from calhub.hub.journal import Intent
 from calhub.sync.context import Pass
@@ -17,7 +18,8 @@ from calhub.sync.observe import observe_one
 
 
 def recover_open(of: Pass) -> None:
-    """Settle every intent an earlier pass left open."""
+    """Settle every intent an earlier pass left open: the first thing done with a replica."""
+    of.prepare()
     with of.hub.read() as conn:
         waiting = journal.open_intents(conn, of.replica.id)
     recover(of, waiting)
@@ -32,20 +34,40 @@ def recover(of: Pass, intents: Sequence[Intent]) -> None:
         found = observe_one(of, intent.remote_id, intent.uid)
         now = of.hub.now()
         with of.hub.transaction() as conn:
-            if intent.op == "create" and found is not None and intent.state == "open" and intent.content is not None:
-                # Ours, applied before the answer was lost: what we sent is the base, so a later edit there is seen.
-                # For an item that was there before us (stale), a first link against an empty base is right instead.
+            sent = _sent(conn, of, intent) if found == intent.remote_id else None
+            if sent is not None and _is_there(conn, intent):
                 known = links.links_by_event(conn, of.replica.id, [intent.event_id])
-                if not known and found == intent.remote_id and _is_there(conn, intent):
+                if not known:
                     links.set_link(
-                        conn, of.replica.id, intent.event_id, found, base_remote=intent.content,
-                        base_hub=intent.content, version=None, hub_rev=0, now=now,
+                        conn, of.replica.id, intent.event_id, intent.remote_id, base_remote=sent, base_hub=sent,
+                        version=None, hub_rev=0, now=now,
                     )  # fmt: skip
             journal.close_intent(
                 conn, intent.id, "failed", now=now, error="The answer was lost; the item was read instead."
             )
             if _is_there(conn, intent):
                 links.requeue(conn, of.replica.id, intent.event_id, now=now)
+
+
+def _sent(conn: Connection, of: Pass, intent: Intent) -> Content | None:
+    """What we created under this identity, though no answer said so; None if the item is somebody else's.
+
+    Then what was sent is the base, so that a later edit there is seen. For an item that was there before us, a first
+    link against an empty base is right instead.
+    """
+    if intent.op != "create" or intent.content is None:
+        return None
+    if intent.state == "open":
+        return intent.content
+    earlier = journal.failed_create(conn, of.replica.id, intent.event_id, before=intent.id)
+    if earlier is not None and earlier.remote_id == intent.remote_id:
+        return earlier.content
+    seen = links.observations(conn, of.replica.id, [intent.remote_id])[intent.remote_id]
+    if seen.uid != intent.uid and seen.content is not None:
+        # Delivered twice to a service that renames UIDs: told from a stranger under that name by its time.
+        same = all(seen.content.get(name) == intent.content.get(name) for name in TIME_UNIT)
+        return intent.content if same else None
+    return None
 
 
 def _is_there(conn: Connection, intent: Intent) -> bool:

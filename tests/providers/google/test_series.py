@@ -6,8 +6,9 @@ import pytest
 from tests.providers.google.kit import content, create, done, get, instance, rid, series, times, update, writes
 
 from calhub.calendar.event import Content
-from calhub.providers.base import Done, Refused, Stale, Unknown
+from calhub.providers.base import Done, Outcome, Refused, Stale, Unknown
 from calhub.testing.contract_kit import Remote, Versions, event, listing
+from calhub.testing.services.base import Request
 from calhub.testing.services.google import GoogleService
 
 MOVED = {"start": "2026-11-25T15:00:00", "end": "2026-11-25T16:30:00"}
@@ -127,7 +128,9 @@ def test_a_series_in_a_zone_of_its_own_is_refused(remote: Remote) -> None:
     assert isinstance(create(remote, {**made, "rrule": "FREQ=DAILY;COUNT=2"}, "b@example.org"), Refused)
 
 
-def test_a_floating_series(remote: Remote) -> None:
+@pytest.mark.parametrize("zone", ["Europe/Berlin", "Asia/Calcutta"])
+def test_a_floating_series(google: GoogleService, remote: Remote, zone: str) -> None:
+    google.calendars[remote.calendar].time_zone = zone
     made = event(
         time_zone=None,
         rrule="FREQ=DAILY;UNTIL=20261130T100000",
@@ -160,19 +163,31 @@ def test_an_exception_made_meanwhile_is_not_deleted_with_its_series(google: Goog
     assert remote.provider.delete(remote.calendar, master, expected=item.version) == Stale()
 
 
-def test_an_exception_made_while_we_write_is_not_taken_for_ours(google: GoogleService, remote: Remote) -> None:
+@pytest.mark.parametrize("wanted", [{}, {"title": "Ours"}], ids=["an instance", "the series too"])
+def test_an_exception_made_while_we_write_is_not_taken_for_ours(
+    google: GoogleService, remote: Remote, wanted: Content
+) -> None:
     item = done(create(remote, RICH))
+    before = listing(remote)
 
-    def meanwhile(request: Any) -> None:
+    def meanwhile(request: Request) -> None:
         if request.method == "PATCH":
             google.hook = None
             google.user_patch(remote.calendar, instance(item.remote_id, 27), summary="Theirs")
 
     google.hook = meanwhile
-    outcome = update(remote, item, {**RICH, "overrides": {**RICH["overrides"], rid(26): {"title": "Mine"}}})
-    assert isinstance(outcome, Unknown)
-    overrides = content(get(remote, item.remote_id))["overrides"]
-    assert (overrides[rid(26)], overrides[rid(27)]) == ({"title": "Mine"}, {"title": "Theirs"})
+    mine = {**RICH, **wanted, "overrides": {**RICH["overrides"], rid(26): {"title": "Mine"}}}
+    outcome = update(remote, item, mine)
+    if wanted:
+        assert isinstance(outcome, Unknown)
+    else:
+        assert content(done(outcome)) == mine
+    seen = listing(remote, before.cursor, Versions({item.remote_id: _version(outcome)})).items[item.remote_id]
+    assert content(seen)["overrides"][rid(27)] == {"title": "Theirs"}
+
+
+def _version(outcome: Outcome) -> str | None:
+    return outcome.echo.version if isinstance(outcome, Done) and outcome.echo else None
 
 
 # Half-made series
@@ -191,6 +206,7 @@ def test_a_half_made_series_is_finished_by_the_next_try(
             remote.provider.get(remote.calendar, remote.provider.reserve(remote.calendar, "ours@example.org")) is None
         )
         assert remote.provider.find(remote.calendar, "ours@example.org") is None
+        assert listing(remote).items == {}
     create(remote, RICH)
     third = create(remote, RICH)
     assert isinstance(third, Done | Stale)

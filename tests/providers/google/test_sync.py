@@ -10,6 +10,7 @@ from tests.providers.google.kit import instance, rid, series, times, writes
 from tests.providers.google.world import BROKEN, GoogleWorld, shown
 
 from calhub.calendar.event import Content
+from calhub.providers.google.writing import Writer
 from calhub.testing.contract_kit import EXAMPLES, Remote, event, listing
 from calhub.testing.services.google import GoogleService
 from calhub.testing.world import VirtualClock
@@ -143,3 +144,40 @@ def test_a_calendar_that_is_gone_deletes_nothing_here(google: GoogleService, wor
     google.user_remove_calendar(tied.calendar)
     assert world.run().status == "failed"
     assert len(world.contents) == 1
+
+
+@pytest.mark.parametrize("match", ["GET */instances", "PATCH *"])
+def test_a_service_that_goes_away_in_the_middle_of_a_series_loses_nothing(
+    google: GoogleService, world: GoogleWorld, tied: Remote, match: str
+) -> None:
+    """The service goes away after the series was made and before its exceptions were; then the process ends."""
+    world.put("series", **SERIES)
+    google.fail(match, "cut-before", times=9)
+    google.fail(match, "cut-before", times=9, part=True)
+    world.run()
+    assert len(google.live(tied.calendar)) == 1
+    assert shown(tied) == {}
+    google.heal()
+    world.reopen()
+    world.run()
+    assert world.contents == {"series": SERIES}
+    assert shown(tied) == {"series": SERIES}
+
+
+def test_a_process_killed_in_the_middle_of_a_series_loses_nothing(
+    world: GoogleWorld, tied: Remote, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its intent stays open, and the next process finds a series that is half made."""
+
+    def die(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    world.put("series", **SERIES)
+    with monkeypatch.context() as patched:
+        patched.setattr(Writer, "_write_instances", die)
+        with pytest.raises(KeyboardInterrupt):
+            world.run()
+    world.reopen()
+    world.run()
+    assert world.contents == {"series": SERIES}
+    assert shown(tied) == {"series": SERIES}

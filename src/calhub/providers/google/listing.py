@@ -17,7 +17,7 @@ from calhub.providers.base import Item, Known, Page, ProviderError
 from calhub.providers.google.client import Call, Client, events_path
 from calhub.providers.google.errors import Problem, problem, refusal
 from calhub.providers.google.inward import Row
-from calhub.providers.google.series import PAGE, Bundle, Series, is_gone
+from calhub.providers.google.series import PAGE, Bundle, Reader, is_gone, zone_of
 from calhub.providers.google.tables import EVENT_TYPES
 
 #: The same for a token's whole life, or Google refuses it.
@@ -40,7 +40,7 @@ class Listing:
 
     def __init__(self, client: Client, calendar: str, known: Known, learn: Callable[[str], object]) -> None:
         self._client = client
-        self._series = Series(client)
+        self._reader = Reader(client)
         self._calendar = calendar
         self._known = known
         self._learn = learn
@@ -69,8 +69,7 @@ class Listing:
             if page.items or page.removed:
                 yield Page(items=page.items, removed=page.removed)
         bundles, gone = self._touched()
-        items = [item for bundle in bundles if (item := self._news(bundle)) is not None]
-        yield Page(items=items, removed=gone, cursor=self._cursor)
+        yield Page(items=self._news(bundles), removed=gone, cursor=self._cursor)
 
     def _in_full(self) -> Iterator[Page]:
         for rows in self._rows({}):
@@ -95,7 +94,7 @@ class Listing:
                     raise _DeadToken
                 raise refusal(found, about="The calendar")
             document = reply.json or {}
-            self._zone = str(document.get("timeZone") or self._zone)
+            self._zone = zone_of(document)
             self._learn(self._zone)
             yield document.get("items", [])
             if document.get("nextPageToken"):
@@ -125,11 +124,11 @@ class Listing:
 
     def _page(self, bundles: list[Bundle], gone: list[str]) -> Page:
         present = [bundle.event["id"] for bundle in bundles if self._is_known(bundle)]
-        items = [bundle.item() for bundle in bundles if not self._is_known(bundle)]
-        return Page(items=items, present=present, removed=gone)
+        return Page(items=self._news(bundles), present=present, removed=gone)
 
-    def _news(self, bundle: Bundle) -> Item | None:
-        return None if self._is_known(bundle) else bundle.item()
+    def _news(self, bundles: list[Bundle]) -> list[Item]:
+        """What is not known yet; nor half made, see `calhub.providers.google.writing`."""
+        return [bundle.item() for bundle in bundles if not self._is_known(bundle) and not bundle.pending]
 
     def _is_known(self, bundle: Bundle) -> bool:
         return self._known.version(bundle.event["id"]) == bundle.version
@@ -145,12 +144,12 @@ class Listing:
             del self._masters[bundle.event["id"]]
         ids = sorted({*self._masters, *self._exceptions})
         unseen = [master for master in ids if master not in self._masters]
-        for master, row in zip(unseen, self._series.events(self._calendar, unseen) if unseen else [], strict=True):
+        for master, row in zip(unseen, self._reader.events(self._calendar, unseen) if unseen else [], strict=True):
             if row is not None and not is_gone(row) and row.get("recurrence"):
                 self._masters[master] = row
         asked = [self._masters[master] for master in ids if master in self._masters]
         gone = [master for master in ids if master not in self._masters]
-        for row, found in zip(asked, self._series.complete(self._calendar, asked) if asked else [], strict=True):
+        for row, found in zip(asked, self._reader.complete(self._calendar, asked) if asked else [], strict=True):
             own = self._exceptions.pop(row["id"], {})
             if found is None:
                 gone.append(row["id"])

@@ -54,11 +54,13 @@ def write(event_id: str, uid: str, document: Mapping[str, Any]) -> dict[str, str
 
 
 def patch(row: Mapping[str, Any], wanted: Mapping[str, str]) -> dict[str, str | None]:
-    """What turns the properties of an event into these; others in there are not ours and stay."""
+    """What turns the properties of an event into these; others in there are not ours and stay. So does the mark of a
+    series whose exceptions are being written, which exceptions inherit."""
     found = row.get("extendedProperties", {}).get("private", {})
-    ours = {name: value for name, value in found.items() if name.startswith(PIECE)}
+    marked = PENDING if not row.get("recurringEventId") else None
+    ours = [name for name in found if name.startswith(PIECE) and name != marked]
     changed: dict[str, str | None] = {name: value for name, value in wanted.items() if found.get(name) != value}
-    return changed | {name: None for name in ours if name not in wanted and name != PENDING}
+    return changed | {name: None for name in ours if name not in wanted}
 
 
 def _text(document: dict[str, Any]) -> str:

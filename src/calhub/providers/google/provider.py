@@ -30,6 +30,7 @@ from calhub.providers.base import (
     Refused,
     RemoteCalendar,
     Stale,
+    Unknown,
     WriteRequest,
     write_one,
 )
@@ -39,7 +40,7 @@ from calhub.providers.google.client import BATCH, Call, Client, calendar_path, e
 from calhub.providers.google.errors import problem, refusal
 from calhub.providers.google.inward import uid_of
 from calhub.providers.google.listing import Listing
-from calhub.providers.google.series import Bundle, Series, answered, by_uid, from_raw, is_gone, main_etag
+from calhub.providers.google.series import Bundle, Reader, answered, by_uid, from_raw, is_gone, main_etag, zone_of
 from calhub.providers.google.tables import ACCESS
 from calhub.providers.google.times import Unholdable
 from calhub.providers.google.writing import Failed, Writer, lost, tried
@@ -67,7 +68,7 @@ class GoogleProvider:
     def __init__(self, client: Client, *, clock: Callable[[], float] = time.monotonic) -> None:
         self.capabilities = Capabilities(create_calendars=True, batch_writes=BATCH, keeps=FIELDS - {"zones"})
         self._client = client
-        self._series = Series(client)
+        self._reader = Reader(client)
         self._clock = clock
         self._zones: dict[str, tuple[str, float]] = {}
         self._mails: dict[str, bool] = {}
@@ -97,7 +98,7 @@ class GoogleProvider:
             document = self._read(Call("GET", "/users/me/calendarList", params), "The account").json or {}
             for entry in document.get("items", ()):
                 if entry.get("timeZone"):
-                    self._learn(entry["id"], entry["timeZone"])
+                    self._learn(entry["id"], zone_of(entry))
                 found.append(_calendar(entry))
             if not document.get("nextPageToken"):
                 return found
@@ -105,10 +106,10 @@ class GoogleProvider:
 
     def create_calendar(self, name: str, *, color: str | None = None, time_zone: str | None = None) -> RemoteCalendar:
         """``color`` is left to Google: it belongs to the user's list, which calhub has no right to change."""
+        del color
         body = {"summary": name} | ({"timeZone": time_zone} if time_zone else {})
         made = self._read(Call("POST", "/calendars", json=body), "The account").json
-        return RemoteCalendar(id=made["id"], name=made.get("summary") or name, color=color,
-                              time_zone=made.get("timeZone"))  # fmt: skip
+        return RemoteCalendar(id=made["id"], name=made.get("summary") or name, time_zone=zone_of(made))
 
     def delete_calendar(self, calendar: str) -> None:
         found = problem(self._client.send(Call("DELETE", calendar_path(calendar))))
@@ -122,8 +123,8 @@ class GoogleProvider:
         return listing.pages(cursor)
 
     def get(self, calendar: str, remote_id: str) -> Item | None:
-        """A series of which a part has yet to be written is not there; see `calhub.providers.google.writing`."""
-        bundle = self._series.one(calendar, remote_id)
+        """A series that is half made is not there yet; see `calhub.providers.google.writing`."""
+        bundle = self._reader.one(calendar, remote_id)
         return None if bundle is None or bundle.pending else bundle.item()
 
     def find(self, calendar: str, uid: str) -> Item | None:
@@ -134,7 +135,7 @@ class GoogleProvider:
             found = problem(answered(reply))
             if found is not None:
                 raise refusal(found, about="The calendar")
-            zone = str(answered(reply).json.get("timeZone") or "UTC")
+            zone = zone_of(answered(reply).json)
             for row in answered(reply).json.get("items", ()):
                 if (
                     is_gone(row)
@@ -145,7 +146,7 @@ class GoogleProvider:
                     continue
                 if not row.get("recurrence"):
                     return Bundle(row, (), zone).item()
-                (bundle,) = self._series.complete(calendar, [row])
+                (bundle,) = self._reader.complete(calendar, [row])
                 if bundle is not None:
                     return bundle.item()
         return None
@@ -231,14 +232,24 @@ class GoogleProvider:
                 if taken is None or is_gone(taken):
                     event_id = _event_id(calendar, uid, generation)
                     continue
-                bundle = Bundle(taken, (), self._zone(calendar))
-                if not bundle.pending or bundle.uid != uid or "overrides" not in content:
-                    return Stale()
-                row = taken
-            if "overrides" in content:
-                return writer.finish(row, uid, content)
-            return Done(Bundle(row, (), self._zone(calendar)).item())
+                return self._go_on(calendar, Bundle(taken, (), self._zone(calendar)), uid, content)
+            bundle = Bundle(row, (), self._zone(calendar))
+            return writer.finish(bundle, uid, content) if "overrides" in content else Done(bundle.item())
         return Refused("The event was deleted and made again too often.")
+
+    def _go_on(self, calendar: str, taken: Bundle, uid: str, content: Content) -> Outcome:
+        """The id is taken: by a series of ours that was left half made, or by an event that is to stay."""
+        if not taken.pending or taken.uid != uid or "overrides" not in content:
+            return Stale()
+        (bundle,) = self._reader.complete(calendar, [taken.event])
+        if bundle is None:
+            return Unknown("The series is not where it was a moment ago.")
+        writer = self._writer(calendar)
+        result = writer.reconcile(bundle, uid, content)
+        if not isinstance(result, Done):
+            return Unknown("The series was written in part only.") if isinstance(result, Stale | NotSent) else result
+        (bundle,) = self._reader.complete(calendar, [taken.event])
+        return writer.finish(bundle, uid, content) if bundle is not None else Stale()
 
     def _update(
         self, calendar: str, remote_id: str, uid: str, content: Content, expected: str | None, raw: str | None
@@ -246,7 +257,7 @@ class GoogleProvider:
         bundle = from_raw(raw) if raw is not None else None
         if bundle is None or bundle.exceptions or "overrides" in content or bundle.version != expected:
             try:
-                bundle = self._series.one(calendar, remote_id)
+                bundle = self._reader.one(calendar, remote_id)
             except ProviderError as error:
                 return lost(error)
             if bundle is None or (expected is not None and bundle.version != expected):
@@ -262,7 +273,7 @@ class GoogleProvider:
         writer = self._writer(calendar)
         if expected is not None and " " in expected:  # a change of an exception does not touch the series' etag
             try:
-                bundle = self._series.one(calendar, remote_id)
+                bundle = self._reader.one(calendar, remote_id)
             except ProviderError as error:
                 return lost(error)
             if bundle is None:
@@ -294,7 +305,7 @@ class GoogleProvider:
         return Done(None) if row is None or is_gone(row) else Stale()
 
     def _events(self, calendar: str, *ids: str) -> list[Mapping[str, Any] | None]:
-        return self._series.events(calendar, ids)
+        return self._reader.events(calendar, ids)
 
     def _writer(self, calendar: str) -> Writer:
         params: dict[str, str | int] = {"sendUpdates": "all" if self._mails.get(calendar) else "none", **_WRITES}
@@ -304,13 +315,12 @@ class GoogleProvider:
         """The calendar's time zone. Raises `ProviderError`."""
         zone, since = self._zones.get(calendar, ("", 0.0))
         if not zone or self._clock() - since > CALENDAR_SECONDS:
-            zone = self._learn(calendar, self._series.zone_of(calendar))
+            zone = self._learn(calendar, self._reader.zone_of(calendar))
         return zone
 
     def _learn(self, calendar: str, zone: str) -> str:
-        name = canonical_zone(zone) or "UTC"
-        self._zones[calendar] = name, self._clock()
-        return name
+        self._zones[calendar] = zone, self._clock()
+        return zone
 
     def _read(self, call: Call, about: str) -> Reply:
         reply = self._client.send(call)

@@ -13,6 +13,7 @@ from hashlib import sha256
 from typing import Any
 
 from calhub.calendar.event import Content, InvalidEvent
+from calhub.calendar.zones import canonical_zone
 from calhub.providers.base import Item, ProviderError
 from calhub.providers.google import more
 from calhub.providers.google.client import Call, Client, events_path
@@ -93,12 +94,17 @@ def main_etag(version: str) -> str:
     return version.partition(" ")[0]
 
 
+def zone_of(page: Row) -> str:
+    """The time zone of the calendar, as an answer of events.list tells it."""
+    return canonical_zone(page.get("timeZone") or "UTC") or "UTC"
+
+
 def is_gone(row: Row) -> bool:
     """Whether an event stands for something that calhub does not show: a deleted one, a note about a person."""
     return row.get("status") == "cancelled" or row.get("eventType", "default") not in EVENT_TYPES
 
 
-class Series:
+class Reader:
     """Brings events with all their exceptions."""
 
     def __init__(self, client: Client) -> None:
@@ -121,12 +127,12 @@ class Series:
         return Bundle(row, (), self.zone_of(calendar) if _needs_zone(row) else "UTC")
 
     def zone_of(self, calendar: str) -> str:
-        """The time zone of a calendar, as it spells it. Raises `ProviderError`, GONE when it is not there."""
+        """The time zone of a calendar. Raises `ProviderError`, GONE when it is not there."""
         reply = self._client.send(Call("GET", events_path(calendar), {"maxResults": 1, "fields": "kind,timeZone"}))
         found = problem(reply)
         if found is not None:
             raise refusal(found, about="The calendar")
-        return str(reply.json.get("timeZone") or "UTC")
+        return zone_of(reply.json)
 
     def complete(self, calendar: str, masters: Sequence[Row]) -> list[Bundle | None]:
         """Each series with its exceptions, None where it has gone. Raises `ProviderError`."""
@@ -159,7 +165,7 @@ class Series:
             page: dict[str, Any] = answered(reply).json
             rows |= {row["id"]: row for row in page.get("items", ())}
             if not (token := page.get("nextPageToken")):
-                return rows, str(page.get("timeZone") or "UTC")
+                return rows, zone_of(page)
             reply = self._client.send(Call("GET", call.path, {**call.params, "pageToken": token}))
 
 

@@ -1,14 +1,14 @@
 """Writing events: conditional patches, and series with their exceptions, which take several requests.
 
 A new series with overrides is first written with a mark; until its exceptions are there too and the mark is taken off,
-`GoogleProvider.get` does not show it. So after a crash in between, the create is repeated, meets its own id, and goes
-on where it stopped.
+it is not shown, or its missing exceptions would pass for undone ones. After a crash in between, the create is repeated,
+meets its own id, and goes on where it stopped.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from calhub.calendar.event import Content
 from calhub.calendar.ical_time import Frame, instance
@@ -18,12 +18,12 @@ from calhub.providers.google.client import Call, Client, events_path
 from calhub.providers.google.errors import outcome, problem
 from calhub.providers.google.inward import Row, outside, read_event, rid_of
 from calhub.providers.google.outward import Target, changed, whole
-from calhub.providers.google.series import Bundle, Series
+from calhub.providers.google.series import Bundle, Reader
 from calhub.providers.google.times import Unholdable, bound
 from calhub.providers.http import Unreached
 from calhub.providers.rest import Reply
 
-_CHANGED = "Somebody changed the series while it was being written."
+_IDENTITY: Final = ("id", "recurringEventId", "originalStartTime")
 
 
 class Failed(Exception):
@@ -39,7 +39,7 @@ class Writer:
 
     def __init__(self, client: Client, calendar: str, params: Mapping[str, str | int], zone: Callable[[], str]) -> None:
         self._client = client
-        self._series = Series(client)
+        self._reader = Reader(client)
         self._calendar = calendar
         self._params = dict(params)
         self._ask_zone = zone
@@ -100,107 +100,90 @@ class Writer:
 
     # Series
 
-    def finish(self, event: Row, uid: str, content: Content) -> Outcome:
+    def finish(self, bundle: Bundle, uid: str, content: Content) -> Outcome:
         """Go on with a series that was made without its exceptions, and take the mark off."""
-        (bundle,) = self._series.complete(self._calendar, [event])
-        if bundle is None:
-            return Unknown("The series vanished while it was being written.")
-        result = self.reconcile(bundle, uid, content)
-        if not isinstance(result, Done):
-            return result if isinstance(result, Refused) else Unknown("The series was written in part only.")
-        (bundle,) = self._series.complete(self._calendar, [event])
-        if bundle is None:
-            return Unknown(_CHANGED)
+        rows = self._write_instances(bundle, uid, content)
         unmarked = self.send(self._patch(bundle.event, {"extendedProperties": {"private": {more.PENDING: None}}}))
-        (bundle,) = self._series.complete(self._calendar, [unmarked])
-        return Done(bundle.item()) if bundle is not None else Unknown(_CHANGED)
+        return Done(Bundle(unmarked, rows, bundle.zone).item())
 
     def reconcile(self, bundle: Bundle, uid: str, content: Content) -> Outcome:
         """Make a series with exceptions equal to ``content``: the event first, then each instance that differs.
 
         Every write is conditional on what ``bundle`` shows. After the first one, failures are `Unknown`: the item is
-        to be looked at again.
+        to be looked at again. The echo is put together from the answers, so that it holds nothing that somebody else
+        has written meanwhile.
         """
         known = {row["id"] for row in bundle.exceptions}
         call = self.change(bundle, uid, content, conditional=True)
         if call is not None:
-            fresh = self._changed_master(call)
+            fresh = self._changed_event(call)
             # A change of the event may have changed its exceptions, or undone them; new ones are somebody else's.
             if fresh is None or any(row["id"] not in known for row in fresh.exceptions):
-                return Unknown(_CHANGED)
+                return Unknown("Somebody changed the series while it was being written.")
             bundle = fresh
-        etags = self._write_instances(bundle, uid, content)
-        if not etags:
-            return Done(bundle.item())
-        (after,) = self._series.complete(self._calendar, [bundle.event])
-        if after is None:
-            return Unknown(_CHANGED)
-        expected = {row["id"]: row.get("etag") for row in bundle.exceptions} | etags
-        for row in after.exceptions:
-            if row["id"] not in expected or expected[row["id"]] not in (None, row.get("etag")):
-                return Unknown(_CHANGED)
-        return Done(after.item())
+        return Done(Bundle(bundle.event, self._write_instances(bundle, uid, content), bundle.zone).item())
 
-    def _changed_master(self, call: Call) -> Bundle | None:
+    def _changed_event(self, call: Call) -> Bundle | None:
         row = self.send(call)
         if not row.get("recurrence"):
             return Bundle(row, (), self._zone())
-        return self._series.complete(self._calendar, [row])[0]
+        return self._reader.complete(self._calendar, [row])[0]
 
-    def _write_instances(self, bundle: Bundle, uid: str, content: Content) -> dict[str, str | None]:
-        """Write what differs; the new etags by id (None: not known). Raises `Failed`."""
-        rows, calls, revived = self._instances(bundle, content)
-        master = bundle.event["id"]
-        for rid, row in rows.items():
+    def _write_instances(self, bundle: Bundle, uid: str, content: Content) -> list[Row]:
+        """Write the instances that differ; all exceptions as they are then. Raises `Failed`."""
+        if not bundle.is_series:
+            return []
+        found, calls = self._instances(bundle, content)
+        rows = {row["id"]: row for row in (*bundle.exceptions, *found.values())}
+        for rid, row in found.items():
             target = Target(instance(content, rid), row, bundle.zone)
-            body = changed(target, read_event(row, bundle.zone), master, uid)
+            body = changed(target, read_event(row, bundle.zone), bundle.event["id"], uid)
             if body:
                 calls.append(self._patch(row, body))
-        etags: dict[str, str | None] = {row["id"]: row.get("etag") for row in revived}
         failures = []
         for call, reply in zip(calls, self._client.send_all(calls) if calls else [], strict=True):
             try:
-                etags[call.path.rpartition("/")[2]] = self.stored(reply).get("etag")
+                row = self.stored(reply)
             except Failed as failed:
                 failures.append(failed.result)
-        refused = next((result for result in failures if isinstance(result, Refused)), None)
+                continue
+            # Of a cancelled instance Google need not tell all of this.
+            before = rows[call.path.rpartition("/")[2]]
+            rows[before["id"]] = {**{name: before[name] for name in _IDENTITY}, **row}
         if failures:
+            refused = next((result for result in failures if isinstance(result, Refused)), None)
             raise Failed(refused or Unknown("Not all instances of the series were written."))
-        return etags
+        # What was looked up and needed no change is no exception.
+        exceptional = {row["id"] for row in bundle.exceptions} | {call.path.rpartition("/")[2] for call in calls}
+        return [row for row in rows.values() if row["id"] in exceptional]
 
-    def _instances(self, bundle: Bundle, content: Content) -> tuple[dict[str, Row], list[Call], list[Row]]:
-        """By recurrence id the instances that must be looked at, as they are now; the deletions to be made; what was
-        cancelled and has been brought back."""
+    def _instances(self, bundle: Bundle, content: Content) -> tuple[dict[str, Row], list[Call]]:
+        """By recurrence id the instances that must be looked at, as they are now, and the cancellations to be made.
+
+        Those that were cancelled and are not to be any more are brought back on the way. Raises `Failed`.
+        """
         overrides: Mapping[str, Content] = content.get("overrides", {})
-        if not bundle.is_series:
-            return {}, [], []
-        frame = bound(content, bundle.zone)
-        floating = frame is not content
-        slots = {rid_of(row, frame, bundle.zone): row for row in bundle.exceptions}
-        slots = {rid[:19] if floating else rid: row for rid, row in slots.items()}
+        fields = bound(content, bundle.zone)
+        slots = {rid_of(row, fields, bundle.zone): row for row in bundle.exceptions}
+        if fields is not content:
+            slots = {rid[:19]: row for rid, row in slots.items()}
         unwanted = {*content.get("exdates", ()), *outside(content, slots)} - overrides.keys()
-        calls, rows, asked = [], {}, []
+        rows, calls, asked = {}, [], []
         for rid, row in slots.items():
             cancelled = row.get("status") == "cancelled"
             if rid in unwanted:
-                calls += [] if cancelled else [self.deletion(row["id"], row.get("etag"))]
+                calls += [] if cancelled else [self._patch(row, {"status": "cancelled"})]
             elif cancelled:
                 asked.append((rid, self._patch(row, {"status": "confirmed"})))
             else:
                 rows[rid] = row
-        zoned = Frame(frame)
-        missing = [rid for rid in overrides if rid not in slots]
-        asked += [(rid, self._lookup(bundle.event["id"], zoned, rid)) for rid in missing]
-        found = self._client.send_all([call for _, call in asked]) if asked else []
-        revived = []
-        for (rid, call), reply in zip(asked, found, strict=True):
-            row = self.stored(reply)
-            if call.method == "GET":
-                rows[rid] = self._first(row)
-            else:
-                rows[rid] = row
-                revived.append(row)
-        return rows, calls, revived
+        frame = Frame(fields)
+        asked += [(rid, self._lookup(bundle.event["id"], frame, rid)) for rid in overrides if rid not in slots]
+        replies = self._client.send_all([call for _, call in asked]) if asked else []
+        for (rid, call), reply in zip(asked, replies, strict=True):
+            answer = self.stored(reply)
+            rows[rid] = answer if call.method == "PATCH" else _first(answer)
+        return rows, calls
 
     def _lookup(self, master: str, frame: Frame, rid: str) -> Call:
         """The instance that lies at a recurrence id."""
@@ -209,11 +192,12 @@ class Writer:
         path = events_path(self._calendar, master) + "/instances"
         return Call("GET", path, {"originalStart": start, "showDeleted": "true", "maxResults": 1})
 
-    def _first(self, page: Row) -> Row:
-        if not page.get("items"):
-            raise Failed(Refused("Google Calendar does not have an instance of the series that was changed."))
-        row: Row = page["items"][0]
-        return row
+
+def _first(page: Row) -> Row:
+    if not page.get("items"):
+        raise Failed(Refused("Google Calendar does not have an instance of the series that was changed."))
+    row: Row = page["items"][0]
+    return row
 
 
 def tried(write: Callable[[], Outcome]) -> Outcome:

@@ -208,6 +208,7 @@ def upgrade() -> None:
         "intent_one_open", "intent", ["replica_id", "event_id"], unique=True, sqlite_where=sa.text("state = 'open'")
     )
     op.create_index("intent_run", "intent", ["run_id"])
+    op.create_index("intent_event", "intent", ["replica_id", "event_id"])
     op.create_table(
         "link",
         sa.Column("id", sa.Integer(), nullable=False),

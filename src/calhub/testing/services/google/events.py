@@ -54,7 +54,7 @@ class Events:
 
     def routes(self) -> Sequence[Route]:
         return [
-            Route("GET", EVENTS, self.list),
+            Route("GET", EVENTS, self.listing),
             Route("POST", EVENTS, self.insert),
             Route("POST", EVENTS + "/import", self.import_),
             Route("GET", EVENTS + "/{event}", self.get),
@@ -66,7 +66,7 @@ class Events:
 
     # Reading
 
-    def list(self, request: Request) -> Response:
+    def listing(self, request: Request) -> Response:
         """events.list, in full and by token (google: Reading)."""
         calendar = self.owner.open(request)
         _known(request, _LIST)
