@@ -82,7 +82,7 @@ class Life:
         if name is None:
             return
         times = moved(meeting(), 7 * self.random.randint(0, 3))
-        change = self.random.choice(
+        change: dict[str, Any] = self.random.choice(
             [
                 {"subject": self.word()},
                 {"location": {"displayName": self.word()}},

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -159,8 +158,7 @@ def literal(text: str) -> str:
 
 def _reply(response: Mapping[str, Any]) -> Reply:
     headers = {str(name).lower(): str(value) for name, value in (response.get("headers") or {}).items()}
-    body = response.get("body")
-    return Reply(int(response.get("status") or 500), headers, body, json.dumps(body).encode() if body else b"")
+    return Reply(int(response.get("status") or 500), headers, response.get("body"))
 
 
 def code_of(reply: Reply) -> str:

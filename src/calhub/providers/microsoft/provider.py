@@ -153,9 +153,9 @@ class MicrosoftProvider:
         try:
             value = self._graph.get(path("me", "mailboxSettings", "timeZone")).get("value")
         except ProviderError as error:
-            if error.trait in (Trait.FATAL, Trait.GONE):
-                return None
-            raise
+            if error.trait is Trait.LOGIN:
+                raise
+            return None  # a nicety; it is not worth failing for
         return canonical_zone(value) if isinstance(value, str) else None
 
 
