@@ -310,7 +310,7 @@ def test_recording_tells_of_crashes(service: MemoryService, calendar: str) -> No
 
 def test_kinds() -> None:
     """The kinds are those documented, in order."""
-    assert KINDS == ("caldav", "folder", "feed")
+    assert KINDS == ("google", "microsoft", "notion", "caldav", "folder", "feed")
 
 
 def test_connect_retries(tmp_path: object) -> None:

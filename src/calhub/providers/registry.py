@@ -17,11 +17,11 @@ from calhub.providers.vault import Vault
 
 _MODULES: Final = {
     "google": "calhub.providers.google",
-    "caldav": "calhub.providers.caldav",
+    "microsoft": "calhub.providers.microsoft",
     "notion": "calhub.providers.notion",
+    "caldav": "calhub.providers.caldav",
     "folder": "calhub.providers.folder",
     "feed": "calhub.providers.feed",
-    "microsoft": "calhub.providers.microsoft",
 }
 
 #: The kinds an account can have, in the order in which they are offered.
