@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, delete, exists, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from calhub.hub import schema
+from calhub.hub.breaker import Breaker
+from calhub.hub.database import instant
 from calhub.hub.errors import Ambiguous, InvalidValue, NotFound
 from calhub.hub.jsontext import dumps, loads
 
@@ -121,6 +124,24 @@ def set_account_settings(conn: Connection, account_id: int, settings: Mapping[st
     conn.execute(update(schema.account).where(_a.id == account_id).values(settings=dumps(settings)))
 
 
+def breaker(conn: Connection, account_id: int) -> Breaker:
+    """The account's circuit breaker; closed where nothing has failed lately."""
+    table = schema.breaker
+    row = conn.execute(select(table).where(table.c.account_id == account_id)).one_or_none()
+    if row is None:
+        return Breaker()
+    return Breaker(row.state, row.failures, None if row.until is None else datetime.fromisoformat(row.until))
+
+
+def set_breaker(conn: Connection, account_id: int, value: Breaker) -> None:
+    """Store the account's circuit breaker."""
+    conn.execute(delete(schema.breaker).where(schema.breaker.c.account_id == account_id))
+    if value != Breaker():
+        until = None if value.until is None else instant(value.until)
+        row = {"account_id": account_id, "state": value.state, "failures": value.failures, "until": until}
+        conn.execute(insert(schema.breaker).values(row))
+
+
 def remove_account(conn: Connection, account_id: int) -> None:
     """Remove the account, its secrets and its replicas; calendars and their events stay, and every remote as it is."""
     for one in replicas(conn, account_id=account_id):
@@ -133,6 +154,13 @@ def set_secret(conn: Connection, account_id: int, name: str, sealed: str) -> Non
     table = schema.secret
     conn.execute(delete(table).where(table.c.account_id == account_id, table.c.name == name))
     conn.execute(insert(table).values(account_id=account_id, name=name, sealed=sealed))
+
+
+def replace_secrets(conn: Connection, account_id: int, sealed: Mapping[str, str]) -> None:
+    """Make these, by name and as sealed, all the secrets of the account."""
+    conn.execute(delete(schema.secret).where(schema.secret.c.account_id == account_id))
+    for name, text in sealed.items():
+        set_secret(conn, account_id, name, text)
 
 
 def sealed_secrets(conn: Connection, account_id: int) -> dict[str, str]:
