@@ -9,12 +9,14 @@ from typing import Final
 
 from calhub.providers.fieldtable import Field
 from calhub.providers.google import tables as google
+from calhub.providers.notion import tables as notion
 
 DOCS: Final = Path(__file__).parent.parent / "docs"
 
 #: By kind of provider: the service's name, where things are kept that it has no place for, and its table.
 TABLES: Final[dict[str, tuple[str, str, Sequence[Field]]]] = {
     "google": ("Google Calendar", "private extended properties of the event", google.FIELDS),
+    "notion": ("Notion", "further properties of the row", notion.FIELDS),
 }
 
 

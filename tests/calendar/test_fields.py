@@ -11,7 +11,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from calhub.calendar.event import FIELDS, RECURRENCE_UNIT, TIME_UNIT, Content
-from calhub.calendar.fields import CANCELLED, CLEARED, Clash, apply, changed_fields, diff, merge, path_name, project, restore
+from calhub.calendar.fields import (
+    CANCELLED,
+    CLEARED,
+    Clash,
+    apply,
+    changed_fields,
+    diff,
+    merge,
+    path_name,
+    project,
+    restore,
+)
 from calhub.calendar.recurrence import expand, validate
 
 Prefer = Literal["hub", "remote"]
