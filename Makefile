@@ -5,12 +5,13 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DELETE_ON_ERROR:
-.PHONY: help test check demo bench docs clean
+.PHONY: help test check demo bench bench-docs soak docs clean
 
 help:
 	@echo "make demo    see calhub work: two real CalDAV servers and a folder, in a temporary home"
 	@echo "make test    every check: linter, formatter, strict type checker, tests"
-	@echo "make bench   speed, side by side with vdirsyncer and khal (SIZES=1000,10000 to choose)"
+	@echo "make bench   speed, side by side with vdirsyncer and khal (SIZES=1000,10000 ONLY=pull to choose)"
+	@echo "make soak    the engine against made-up users, services and crashes (SECONDS=60 SEED=1 RUNS=0)"
 	@echo "make docs    write the generated pages of docs/ anew"
 	@echo "make clean   remove what the commands above made"
 
@@ -34,6 +35,7 @@ demo: $(READY)
 	@$(BIN)/calhub demo
 
 SIZES ?= 1000,10000
+ONLY ?=
 .bench/.ready: bench/requirements.txt
 	rm -rf .bench
 	$(PYTHON) -m venv .bench
@@ -41,7 +43,17 @@ SIZES ?= 1000,10000
 	@touch $@
 
 bench: $(READY) .bench/.ready
-	$(BIN)/python -m bench --sizes $(SIZES)
+	$(BIN)/python -m bench --sizes $(SIZES) --only "$(ONLY)"
+
+# The results page and the plot, from the last run of `make bench`.
+bench-docs: $(READY)
+	$(BIN)/python -m bench --report
+
+SECONDS ?= 60
+SEED ?= 1
+RUNS ?= 0
+soak: $(READY)
+	$(BIN)/python scripts/soak.py --seconds $(SECONDS) --seed $(SEED) --runs $(RUNS)
 
 docs: $(READY)
 	$(BIN)/python scripts/cli_reference.py

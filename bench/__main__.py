@@ -5,50 +5,104 @@ from __future__ import annotations
 import argparse
 import os
 import platform
+import sqlite3
+import subprocess
 import sys
-import tempfile
+import time
+from datetime import date
+from importlib.metadata import version
 from pathlib import Path
 
 from rich.console import Console
 
-from bench import asking, syncing
-from bench.measure import Results
+from bench import asking, report, syncing
+from bench.growth import curves
+from bench.measure import Run
+from bench.results import Results
 from bench.tools import PEERS
+
+PARTS = (*asking.PARTS, *syncing.PARTS)
+RESULTS = Path(".bench/results.jsonl")
 
 
 def main() -> int:
-    """Measure, print the table, write the JSON lines. 1 when the peers are not installed."""
-    parser = argparse.ArgumentParser(prog="python -m bench", description="Speed of calhub beside vdirsyncer and khal.")
-    parser.add_argument("--sizes", default="1000,10000", help="numbers of events, with commas (default: %(default)s)")
-    parser.add_argument("--repeats", type=int, default=3, help="how often each is measured (default: %(default)s)")
-    parser.add_argument(
-        "--only", choices=("sync", "ask"), help="only syncing, or only import, agenda, search and edits"
-    )
-    parser.add_argument("--output", type=Path, default=Path(".bench/results.jsonl"), help="JSON lines (%(default)s)")
-    options = parser.parse_args()
-    sizes = [int(size) for size in options.sizes.split(",")]
-    if min(sizes) < 1000:
-        parser.error("the cases need at least 1,000 events")
-    console = Console(width=None if sys.stdout.isatty() else 140)
+    """Measure, print the tables, write the JSON lines. 1 when the peers are not installed."""
+    options = _options()
+    console = Console(width=None if sys.stdout.isatty() else 200)
+    if options.report:
+        results = Results.read(options.output)
+        report.show(results, console)
+        report.document(results)
+        return 0
     if not (PEERS / "vdirsyncer").exists():
         console.print("The peers are not installed; run: make bench")
         return 1
-    results = Results(console)
-    console.print(f"Python {platform.python_version()}, {os.cpu_count()} cores, {platform.machine()}")
-    parts = {"ask": asking.measure, "sync": syncing.measure}
-    for size in sizes:
-        for part, measure in parts.items():
-            if options.only in (None, part):
-                # In memory where possible: what is compared is programs, not disks.
-                with tempfile.TemporaryDirectory(prefix="calhub-bench-", dir=_memory()) as root:
-                    measure(results, Path(root), size, options.repeats)
-                results.write(options.output)
-    results.print()
-    console.print(f"Every value: {options.output}")
+    began = time.monotonic()
+    results = Results(_conditions(), tell=lambda line: console.print(f"[dim]{line}[/]", highlight=False))
+    run = Run(results, options.only, options.repeats)
+    for size in options.sizes:
+        for room in (asking, syncing):
+            if run.wants(*room.PARTS):
+                room.measure(run, size, _memory())
+                results.write(options.output, [curve.shape() for curve in curves(results)])
+    report.show(results, console)
+    console.print(f"{(time.monotonic() - began) / 60:.0f} minutes. Every value: {options.output}", highlight=False)
     return 0
 
 
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench", description="Speed of calhub beside vdirsyncer and khal.")
+    parser.add_argument("--sizes", type=_sizes, default="1000,10000", help="numbers of events (%(default)s)")
+    parser.add_argument("--only", type=_parts, default="", help=f"some parts only, of {', '.join(PARTS)}")
+    parser.add_argument("--repeats", type=int, default=3, help="how often each is measured (%(default)s)")
+    parser.add_argument("--output", type=Path, help=f"the JSON lines ({RESULTS}, with --only a file of its own)")
+    parser.add_argument(
+        "--report", action="store_true", help=f"measure nothing; write {report.PAGE} from the JSON lines"
+    )
+    options = parser.parse_args()
+    part = "".join(f"-{each}" for each in sorted(options.only))
+    options.output = options.output or RESULTS.with_stem(RESULTS.stem + part)
+    return options
+
+
+def _sizes(text: str) -> list[int]:
+    sizes = [int(size) for size in text.split(",")]
+    if min(sizes) < 1000:
+        raise argparse.ArgumentTypeError("the cases need at least 1,000 events")
+    return sizes
+
+
+def _parts(text: str) -> frozenset[str]:
+    parts = frozenset(filter(None, text.split(",")))
+    if unknown := parts.difference(PARTS):
+        raise argparse.ArgumentTypeError(f"no such part: {', '.join(unknown)}; there are {', '.join(PARTS)}")
+    return parts
+
+
+def _conditions() -> dict[str, str]:
+    """What the figures depend on besides the code."""
+    return {
+        "date": str(date.today()),
+        "calhub": _output("git", "describe", "--always", "--dirty") or "unknown",
+        **{name: _version(name) for name in report.PEERS},
+        "Radicale": version("radicale"),
+        "Python": platform.python_version(),
+        "SQLite": sqlite3.sqlite_version,
+        "cores": f"{os.cpu_count()} ({platform.machine()})",
+        "load before": f"{os.getloadavg()[0]:.1f}",
+    }
+
+
+def _version(peer: str) -> str:
+    return _output(PEERS / peer, "--version").split()[-1]
+
+
+def _output(*command: str | Path) -> str:
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+
+
 def _memory() -> str | None:
+    """In memory where possible: what is compared is programs, not disks."""
     return "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 
 

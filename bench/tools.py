@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
+import sqlite3
+import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 
-from bench.measure import run
-from calhub.testing.servers import CalDAVServer
+from bench.corpus import samples
+from bench.measure import peak_megabytes, run
+from bench.server import NAME, PATH, Server, titled
+from calhub.hub import accounts, events
+from calhub.hub.database import Hub
 
 PEERS = Path(".bench/bin").absolute()
-#: The server's calendar, its path and its name.
-CALENDAR = "bench"
+_UID = re.compile(rb"^UID:(.+?)\r?$", re.MULTILINE)
 
 
 class Calhub:
@@ -25,17 +31,48 @@ class Calhub:
         self._env: Mapping[str, str] = kept | {"PYTHON_KEYRING_BACKEND": "keyring.backends.fail.Keyring"}
 
     def __call__(self, *arguments: str, given: str = "") -> str:
-        command = [sys.executable, "-m", "calhub.cli", "--home", str(self.home), *arguments]
-        return run(command, env=self._env, given=given)
+        return run(self._command(*arguments), env=self._env, given=given)
+
+    def begin(self, *arguments: str) -> subprocess.Popen[bytes]:
+        """Start a command and do not wait for it."""
+        return subprocess.Popen(
+            self._command(*arguments), env=self._env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
 
     def sync(self) -> None:
         self("sync")
 
-    def connect(self, server: CalDAVServer) -> None:
+    def peak(self) -> float:
+        """The memory of one sync, in MB."""
+        return peak_megabytes(self._command("sync"), env=self._env)
+
+    def connect(self, server: Server) -> None:
         """Start over, with the server's calendar not pulled yet."""
         shutil.rmtree(self.home, ignore_errors=True)
-        sign_in = ("--url", server.url, "--username", server.username, "--password-stdin")
-        self("account", "add", "caldav", "server", *sign_in, given=server.password)
+        self.add(server)
+
+    def add(self, server: Server) -> None:
+        """Add the server's account."""
+        address = server.address
+        sign_in = ("--url", address.url, "--username", address.username, "--password-stdin")
+        self("account", "add", "caldav", "server", *sign_in, given=address.password)
+
+    def count(self, title: str | None = None) -> int:
+        """How many events it has; with this title, if one is given."""
+        with closing(sqlite3.connect(self.home / "hub.db")) as db:
+            found = db.execute("SELECT count(*) FROM event WHERE deleted = 0 AND ifnull(title = ?, 1)", (title,))
+            return int(found.fetchone()[0])
+
+    def edit(self, first: int, count: int, title: str) -> None:
+        """Give events another title in the hub, as the user would."""
+        with Hub.open(self.home) as hub, hub.transaction() as conn:
+            calendar = accounts.calendar(conn, NAME)
+            for each in samples(count, first=first):
+                stored = events.find_event(conn, each.uid)
+                events.put_event(conn, calendar.id, each.uid, {**stored.content, "title": title}, now=hub.now())
+
+    def _command(self, *arguments: str) -> list[str | Path]:
+        return [sys.executable, "-m", "calhub.cli", "--home", self.home, *arguments]
 
 
 class Vdirsyncer:
@@ -43,12 +80,16 @@ class Vdirsyncer:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.folder = root / "local" / CALENDAR
+        self.folder = root / "local" / PATH
 
     def sync(self) -> None:
-        run([PEERS / "vdirsyncer", "--config", self.root / "config", "sync"])
+        run(self._command("sync"))
 
-    def connect(self, server: CalDAVServer) -> None:
+    def peak(self) -> float:
+        """The memory of one sync, in MB."""
+        return peak_megabytes(self._command("sync"))
+
+    def connect(self, server: Server) -> None:
         """Start over, with the server's calendar discovered and not pulled yet."""
         shutil.rmtree(self.root, ignore_errors=True)
         self.folder.mkdir(parents=True)
@@ -59,19 +100,37 @@ status_path = "{self.root / "status"}"
 [pair bench]
 a = "here"
 b = "there"
-collections = ["{CALENDAR}"]
+collections = ["{PATH}"]
 [storage here]
 type = "filesystem"
 path = "{self.folder.parent}"
 fileext = ".ics"
 [storage there]
 type = "caldav"
-url = "{server.url}"
-username = "{server.username}"
-password = "{server.password}"
+url = "{server.address.url}"
+username = "{server.address.username}"
+password = "{server.address.password}"
 """
         )
-        run([PEERS / "vdirsyncer", "--config", self.root / "config", "discover"], given="y\ny\n")
+        run(self._command("discover"), given="y\ny\n")
+
+    def count(self, title: str | None = None) -> int:
+        """How many events it has; with this title, if one is given."""
+        texts = (path.read_bytes() for path in self.folder.glob("*.ics"))
+        line = re.compile(rb"^SUMMARY:%s\r?$" % re.escape((title or "").encode()), re.MULTILINE)
+        return sum(title is None or line.search(text) is not None for text in texts)
+
+    def edit(self, first: int, count: int, title: str) -> None:
+        """Give events another title in the folder, as the user would."""
+        wanted = {each.uid.encode() for each in samples(count, first=first)}
+        for path in self.folder.glob("*.ics"):
+            text = path.read_bytes()
+            uid = _UID.search(text)
+            if uid is not None and uid[1] in wanted:
+                path.write_bytes(titled(text.decode(), title).encode())
+
+    def _command(self, *arguments: str) -> list[str | Path]:
+        return [PEERS / "vdirsyncer", "--config", self.root / "config", *arguments]
 
 
 class Khal:
@@ -101,6 +160,11 @@ longdatetimeformat = %Y-%m-%d %H:%M
 
     def __call__(self, *arguments: str) -> str:
         return run([PEERS / "khal", "--config", self._config, *arguments])
+
+    def count(self) -> int:
+        """How many events it has indexed."""
+        with closing(sqlite3.connect(self._cache)) as db:
+            return int(db.execute("SELECT count(DISTINCT href) FROM events").fetchone()[0])
 
     def forget(self) -> None:
         """The next command indexes everything anew."""

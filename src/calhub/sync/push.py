@@ -200,7 +200,7 @@ def journal_writes(conn: Connection, of: Pass, ids: Sequence[int]) -> list[tuple
                 links.see_revision(conn, of.replica.id, stored.id, stored.rev)
                 links.clear_retry(conn, of.replica.id, [stored.id])
             continue
-        remote_id = each.link.remote_id if each.link else of.provider.reserve(of.replica.remote_id, stored.uid)
+        remote_id = each.link.remote_id if each.link else _identity(conn, of, stored)
         intent = journal.open_intent(
             conn,
             replica_id=of.replica.id,
@@ -218,6 +218,11 @@ def journal_writes(conn: Connection, of: Pass, ids: Sequence[int]) -> list[tuple
         )
         planned.append((each, intent))
     return planned
+
+
+def _identity(conn: Connection, of: Pass, stored: StoredEvent) -> str:
+    failed = journal.failed_identity(conn, of.replica.id, stored.id)
+    return failed or of.provider.reserve(of.replica.remote_id, stored.uid)
 
 
 def _call(of: Pass, planned: list[tuple[Work, Intent]]) -> Iterator[tuple[Work, Intent, Outcome | ProviderError]]:

@@ -1,7 +1,8 @@
 """Recovery: an intent whose outcome is unknown is settled by looking at the item, never by repeating the call blindly.
 
-Whatever the remote shows becomes an observation; the pull step then merges it like any other. So an update that was
-applied is found equal and agreed on, one that was not is planned again, and an edit somebody made in between is kept.
+Whatever the remote shows becomes an observation; the pull step then merges it like any other (`calhub.sync.identity`
+knows what we created). So an update that was applied is found equal and agreed on, one that was not is planned again, and
+an edit somebody made in between is kept.
 """
 
 from __future__ import annotations
@@ -30,21 +31,10 @@ def recover(of: Pass, intents: Sequence[Intent]) -> None:
     Raises `ProviderError` when the remote cannot be asked; intents not yet looked at stay as they are.
     """
     for intent in intents:
-        found = observe_one(of, intent.remote_id, intent.uid)
+        observe_one(of, intent.remote_id, intent.uid)
         now = of.hub.now()
         with of.hub.transaction() as conn:
-            if intent.op == "create" and found is not None and intent.state == "open" and intent.content is not None:
-                # Ours, applied before the answer was lost: what we sent is the base, so a later edit there is seen.
-                # For an item that was there before us (stale), a first link against an empty base is right instead.
-                known = links.links_by_event(conn, of.replica.id, [intent.event_id])
-                if not known and found == intent.remote_id and _is_there(conn, intent):
-                    links.set_link(
-                        conn, of.replica.id, intent.event_id, found, base_remote=intent.content,
-                        base_hub=intent.content, version=None, hub_rev=0, now=now,
-                    )  # fmt: skip
-            journal.close_intent(
-                conn, intent.id, "failed", now=now, error="The answer was lost; the item was read instead."
-            )
+            journal.close_intent(conn, intent.id, "unknown", now=now, error="The answer was lost; the item was read.")
             if _is_there(conn, intent):
                 links.requeue(conn, of.replica.id, intent.event_id, now=now)
 

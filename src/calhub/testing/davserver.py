@@ -264,6 +264,7 @@ class DavServer:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True  # else a small body waits 40 ms for the client's ACK of the headers
 
             def handle_one_request(self) -> None:
                 self.raw_requestline = self.rfile.readline(65537)

@@ -115,23 +115,26 @@ class MemoryProvider(OneByOne):
         self, calendar: str, remote_id: str, uid: str, content: Content, *, expected: str | None, raw: str | None
     ) -> Outcome:
         del raw  # the service patches by field itself
-        if self._moved(calendar, remote_id, expected):
-            return Stale()
         outcome: Outcome = Stale()
         for number, target in enumerate(self._stages(calendar, remote_id, content)):
-            outcome = self._write(
-                "update",
-                partial(self.service.apply_update, calendar, remote_id, target, expected, notify=False),
-                calendar=calendar,
-                remote_id=remote_id,
-                uid=uid,
-                expected=expected,
-                content=target,
-            )
+            outcome = self._update(calendar, remote_id, uid, target, expected)
             if not isinstance(outcome, Done) or outcome.echo is None:
                 return Unknown("The series was written in part.") if number else outcome
             expected = outcome.echo.version
         return outcome
+
+    def _update(self, calendar: str, remote_id: str, uid: str, content: Content, expected: str | None) -> Outcome:
+        if self._moved(calendar, remote_id, expected):
+            return Stale()
+        return self._write(
+            "update",
+            lambda: self.service.apply_update(calendar, remote_id, content, expected, notify=False),
+            calendar=calendar,
+            remote_id=remote_id,
+            uid=uid,
+            expected=expected,
+            content=content,
+        )
 
     def _stages(self, calendar: str, remote_id: str, content: Content) -> list[Content]:
         """The contents an item has in turn while it is being written: one, unless its exceptions are written apart."""

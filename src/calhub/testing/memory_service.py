@@ -242,6 +242,10 @@ class MemoryService:
                 self._late.append(apply)
             return outcome
 
+    def shown(self, content: Content) -> Content:
+        """What this service would keep of a content that was written to it, and show."""
+        return self._rewritten(fields.project(deepcopy(content), self.quirks.keeps))
+
     def find_calendar(self, calendar: str) -> _Calendar:
         """The calendar, or a `ProviderError` with trait GONE."""
         if calendar not in self.calendars:
@@ -273,7 +277,7 @@ class MemoryService:
             remote_id = self.name("own")
         if self.quirks.rewrites_uid:
             uid = self.name("uid")
-        self._store(calendar, remote_id, uid, self._rewritten(fields.project(deepcopy(content), self.quirks.keeps)))
+        self._store(calendar, remote_id, uid, self.shown(content))
         self._mail(uid, content, notify)
         return Done(self.item(calendar, remote_id))
 
@@ -287,7 +291,7 @@ class MemoryService:
         if row is None or (row.version != expected and expected is not None and not self.quirks.no_conditional_writes):
             return Stale()
         keeps = self.quirks.keeps
-        patch = fields.diff(fields.project(row.content, keeps), self._rewritten(fields.project(content, keeps)))
+        patch = fields.diff(fields.project(row.content, keeps), self.shown(content))
         self._store(calendar, remote_id, row.uid, fields.apply(deepcopy(row.content), deepcopy(patch)))
         self._mail(row.uid, content, notify)
         return Done(self.item(calendar, remote_id))

@@ -14,6 +14,7 @@ from calhub.testing.memory_service import WRITES
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+    from calhub.sync.report import RunReport
     from calhub.testing.simulation.play import Simulation
     from calhub.testing.world import Remote
 
@@ -101,6 +102,28 @@ def _wanted_gone(sim: Simulation, remote: Remote, request: Request) -> None:
     )
 
 
+# --- after each pass --------------------------------------------------------------------------------------------------
+
+
+def linked_counts(sim: Simulation) -> dict[int, int]:
+    """For each replica on which no hold has been decided, how many events are linked."""
+    with sim.world.hub.read() as conn:
+        rows = conn.exec_driver_sql(
+            "SELECT replica_id, count(*) FROM link WHERE replica_id NOT IN "
+            "(SELECT replica_id FROM hold WHERE state IN ('released', 'discarded')) GROUP BY 1"
+        )
+        return {row[0]: row[1] for row in rows}
+
+
+def after_pass(report: RunReport, linked: dict[int, int]) -> None:
+    """Q9: nobody empties a calendar, or deletes a large part of it, without being asked first."""
+    had = linked.get(report.replica_id or 0, 0)
+    for side in ("pulled", "pushed"):
+        deleted = report.counts[side]["deleted"]
+        demand(had < 3 or deleted < had, "Q9", f"{side}: all {had} events were deleted in one pass")
+        demand(deleted <= max(10, 0.3 * had), "Q9", f"{side}: {deleted} of {had} events were deleted in one pass")
+
+
 # --- after each step ------------------------------------------------------------------------------------------------
 
 
@@ -111,11 +134,12 @@ def after_step(sim: Simulation) -> None:
         _one_hope(conn)
         for name, remote in sim.names.items():
             linked = _links(conn, remote)
+            _one_family(sim, linked)
             _agreement(conn, remote, linked)
+            _nothing_left_behind(conn, remote)
             _cursor_truth(conn, sim, name, remote)
             _nothing_forgotten(conn, remote, linked)
             demand(not remote.service.outbox, "I9", f"{name} has mailed {remote.service.outbox}")
-    _remember(sim)
 
 
 UNIQUE: Final = {
@@ -171,13 +195,15 @@ class Linked:
     gone: bool
     pending: bool
     problem: bool
+    uid: str
+    seen_uid: str | None
 
 
 def _links(conn: Connection, remote: Remote) -> list[Linked]:
     rows = conn.exec_driver_sql(
         "SELECT l.event_id, l.remote_id, e.content, e.deleted, e.rev, coalesce(l.base_hub, l.base_remote), "
         "l.base_remote, l.version, l.hub_rev, o.content, o.version, coalesce(o.gone, 1), coalesce(o.pending, 1), "
-        "o.problem IS NOT NULL "
+        "o.problem IS NOT NULL, e.uid, o.uid "
         "FROM link l JOIN event e ON e.id = l.event_id "
         "LEFT JOIN observation o ON o.replica_id = l.replica_id AND o.remote_id = l.remote_id WHERE l.replica_id = ?",
         (remote.replica.id,),
@@ -185,7 +211,7 @@ def _links(conn: Connection, remote: Remote) -> list[Linked]:
     return [
         Linked(
             row[0], row[1], loads(row[2]), bool(row[3]), row[4], loads(row[5]), loads(row[6]), row[7], row[8],
-            loads(row[9]) if row[9] else None, row[10], bool(row[11]), bool(row[12]), bool(row[13]),
+            loads(row[9]) if row[9] else None, row[10], bool(row[11]), bool(row[12]), bool(row[13]), row[14], row[15],
         )
         for row in rows
     ]  # fmt: skip
@@ -218,6 +244,21 @@ def _agreement(conn: Connection, remote: Remote, linked: list[Linked]) -> None:
         demand(mine == base, "I3", f"{where}: the hub moved on and nothing says so: {diff(base, mine)}")
         demand(each.seen == each.base_remote, "I3", f"{where}: the remote moved on and nothing says so")
         demand(each.version == each.seen_version, "I2", f"{where}: agreed on {each.version}, seen {each.seen_version}")
+
+
+def _nothing_left_behind(conn: Connection, remote: Remote) -> None:
+    """I3 also: an event the push step has passed over is linked, or something says why not."""
+    if remote.replica.direction == "pull":
+        return
+    waiting = unsettled(conn, remote)
+    rows = conn.exec_driver_sql(
+        "SELECT e.id, e.uid FROM event e JOIN replica r ON r.id = ? "
+        "LEFT JOIN link l ON l.event_id = e.id AND l.replica_id = r.id "
+        "WHERE e.deleted = 0 AND l.id IS NULL AND e.rev <= r.hub_seq AND r.phase = 'steady'",
+        (remote.replica.id,),
+    )
+    for event_id, uid in rows:
+        demand(event_id in waiting, "I3", f"{uid} is not at replica {remote.replica.id} and nothing says why")
 
 
 def _cursor_truth(conn: Connection, sim: Simulation, name: str, remote: Remote) -> None:
@@ -260,7 +301,8 @@ def _nothing_forgotten(conn: Connection, remote: Remote, linked: list[Linked]) -
         demand(remote_id in known, "I7", f"{remote_id} is at the remote and belongs to no event any more")
 
 
-def _remember(sim: Simulation) -> None:
+def _one_family(sim: Simulation, linked: list[Linked]) -> None:
     """Users who chose one UID for two events have one event now."""
-    for content in sim.world.contents.values():
-        sim.ledger.joined(content)
+    for each in linked:
+        if each.seen_uid == each.uid:
+            sim.ledger.joined([each.hub, each.seen])

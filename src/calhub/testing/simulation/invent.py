@@ -73,7 +73,7 @@ class Inventor:
                 inner = random.choices(("edit", "edit", "delete", "create", "instance", "move"))[0]
                 return step(kind, moment=self._moment(), step=self._step(inner))
             case "resolve":
-                return step(kind, side=random.choice(("hub", "remote", "both")))
+                return step(kind, side=random.choice(("hub", "remote")))
             case "sync" | "full" | "release" | "discard":
                 return step(kind)
             case "fail" | "begin" | "end" | "backup" | "restore" | "forget":

@@ -61,6 +61,10 @@ class Ledger:
     def decided(self, found: set[str]) -> None:
         """A person was asked about these and chose; whatever becomes of them is right."""
         self._deleted |= found
+        self.forgiven(found)
+
+    def forgiven(self, found: set[str]) -> None:
+        """These may stay or go."""
         for token in found:
             self.fates[token] = Fate.REVIVED
 
@@ -72,9 +76,9 @@ class Ledger:
         found = tokens(content) & self._parents.keys()
         return self._root(min(found)) if found else None
 
-    def joined(self, content: Content) -> None:
-        """The engine merged these into one event (two users chose the same UID)."""
-        self._join(tokens(content) & self._parents.keys())
+    def joined(self, contents: object) -> None:
+        """These are one event (two users chose the same UID)."""
+        self._join(tokens(contents) & self._parents.keys())
 
     def was_deleted(self, family: str) -> bool:
         return any(self._root(token) == family for token in self._deleted if token in self._parents)

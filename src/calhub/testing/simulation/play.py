@@ -42,6 +42,7 @@ class Simulation:
         self.told: list[str] = []
         self.names: dict[str, Remote] = {}
         self.edits = 0
+        self._told_requests: dict[str, int] = {}
         self._snapshots: dict[str, Any] = {}
         self._moments = 0
         self._at_moment: tuple[int, Callable[[], None]] | None = None
@@ -67,7 +68,15 @@ class Simulation:
         self.told.append(str(step))
         self.reached[step.kind] += 1
         getattr(self, f"_{step.kind}")(step)
+        self._tell_requests()
         checks.after_step(self)
+
+    def _tell_requests(self) -> None:
+        for name, remote in self.names.items():
+            told = self._told_requests.get(name, 0)
+            for each in remote.service.log[told:]:
+                self.told.append(f"  {name} {each.method} {each.remote_id} {each.uid} {each.expected}")
+            self._told_requests[name] = len(remote.service.log)
 
     # --- moments: commits and remote calls ---------------------------------------------------------------------------
 
@@ -96,8 +105,10 @@ class Simulation:
     # --- syncing -----------------------------------------------------------------------------------------------------
 
     def sync(self, *, full: bool = False) -> list[RunReport]:
+        linked = checks.linked_counts(self)
         reports = self.world.sync(full=full)
         for report in reports:
+            checks.after_pass(report, linked)
             self.reached[f"pass {report.status}"] += 1
             self.told.append(f"  {report.account} {report.status} {report.requests} {sorted(report.counts.items())}")
         return reports
@@ -243,10 +254,20 @@ class Simulation:
         self.edits += 1
         if self._is_read(who):
             self.ledger.deleted(before)
+            self._forgive_unseen(who, before)
         if who == HUB:
             self.world.delete(uid)
         else:
             self.names[who].delete(uid)
+
+    def _forgive_unseen(self, who: str, deleted: Content) -> None:
+        """What the service cannot show goes with the event its user deleted, unless typed since: both are right."""
+        if who == HUB:
+            return
+        family = self.ledger.family(deleted)
+        for content in self.world.contents.values():
+            if family is not None and self.ledger.family(content) == family:
+                self.ledger.forgiven(tokens(content) - tokens(self.names[who].service.shown(content)))
 
     # --- what happens to services ------------------------------------------------------------------------------------
 

@@ -89,8 +89,9 @@ def _converged(sim: Simulation) -> None:
                 "LEFT JOIN link l ON l.event_id = e.id AND l.replica_id = ?",
                 (remote.replica.id,),
             ).all()
+            broken = {each["remote_id"] for each in inbox.quarantine(conn, replica_id=remote.replica.id)}
         hub = sim.world.contents
-        left = set(rows)
+        left = rows.keys() - broken
         for event_id, uid, deleted, remote_id in links:
             left.discard(remote_id)
             if event_id in excused:
@@ -118,12 +119,16 @@ def _plain_text(value: str) -> str:
 
 
 def _nothing_lost(sim: Simulation) -> None:
-    """Q2: every token that nobody replaced is in the hub or in a conflict."""
+    """Q2: every token that nobody replaced is in the hub, in a conflict or in quarantine."""
     with sim.world.hub.read() as conn:  # flipping a conflict about a deletion brings the whole event back
         disputed = conn.exec_driver_sql(
             "SELECT e.content FROM event e JOIN conflict c ON c.event_id = e.id WHERE c.state != 'resolved'"
         ).scalars()
         there = tokens([loads(content) for content in disputed])
+        broken = {(each["replica"], each["remote_id"]) for each in inbox.quarantine(conn)}
+    for remote in sim.names.values():
+        rows = remote.service.calendars[remote.calendar].rows.items()
+        there |= tokens([row.content for name, row in rows if (remote.replica.id, name) in broken])
     there |= tokens(sim.world.conflicts).union(*map(tokens, sim.world.contents.values()))
     lost = sim.ledger.owed() - there
     demand(not lost, "Q2", f"lost: {sorted(lost)}")

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
+from typing import Final
 
 from calhub.hub.database import Hub
 from calhub.testing.simulation.invent import Inventor, invent_remotes
@@ -82,9 +83,14 @@ def stage() -> Iterator[Stage]:
         yield Stage(Path(folder))
 
 
-def play_seed(on: Stage, seed: int, steps: int) -> Played:
+#: Steps of a run in a soak. Most faults need few; so most runs are short.
+LENGTHS: Final = (4, 5, 6, 7, 8, 8, 10, 12, 16, 50)
+
+
+def play_seed(on: Stage, seed: int, steps: int | None = None) -> Played:
     """Invent and play a scenario at once, since each step is drawn for what is there."""
     random = Random(seed)
+    steps = steps or random.choice(LENGTHS)
     remotes = invent_remotes(random)
     done: list[Step] = []
     with on.simulation(remotes) as sim:
