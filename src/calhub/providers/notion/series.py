@@ -28,8 +28,8 @@ from calhub.providers.notion.values import FLOATING, Unreadable, rich_text
 class Group:
     """The rows of one event.
 
-    ``surplus``: rows that say to be an occurrence which another row is already. ``moved``: the date of the series is not
-    the one its rule and the occurrences refer to.
+    ``surplus``: rows that say to be an occurrence which another row is already. ``moved``: the date of the series is
+    not the one its rule and the occurrences refer to.
     """
 
     head: Row
