@@ -10,6 +10,7 @@ from typing import Final
 from calhub.providers.fieldtable import Field
 from calhub.providers.google import tables as google
 from calhub.providers.microsoft import tables as microsoft
+from calhub.providers.notion import tables as notion
 
 DOCS: Final = Path(__file__).parent.parent / "docs"
 
@@ -17,6 +18,7 @@ DOCS: Final = Path(__file__).parent.parent / "docs"
 TABLES: Final[dict[str, tuple[str, str, Sequence[Field]]]] = {
     "google": ("Google Calendar", "private extended properties of the event", google.FIELDS),
     "microsoft": ("Microsoft 365", "two extended properties of the event", microsoft.FIELDS),
+    "notion": ("Notion", "further properties of the row", notion.FIELDS),
 }
 
 

@@ -116,7 +116,7 @@ def test_provider_learns_the_settings_first(noted: Noted) -> None:
     noted.sync()
     noted.edit("a", title="New")
     one.service.fail("update", "lost-after")
-    one.service.fail("get", "dead")
+    one.service.fail("get", "5xx")
     noted.sync()
     noted.calls.clear()
     noted.sync()

@@ -162,7 +162,7 @@ def restore(content: Content, held: Content, keeps: frozenset[str]) -> Content:
     if not any((name,) in patch for name in TIME_UNIT):
         return apply(content, patch)
     result = apply(content, {path: pair for path, pair in patch.items() if path[0] not in TIME_UNIT})
-    times = {name: held[name] for name in TIME_UNIT if name in held}
+    times: Content = {name: held[name] for name in TIME_UNIT if name in held}
     if not held.get("all_day") and not mine.get("all_day") and held.get("time_zone") == mine.get("time_zone"):
         times = _told_as(content, times | {"zones": held.get("zones", {})})
     return {name: value for name, value in result.items() if name not in TIME_UNIT} | times
@@ -170,7 +170,7 @@ def restore(content: Content, held: Content, keeps: frozenset[str]) -> Content:
 
 def _told_as(content: Content, times: Content) -> Content:
     """The moments of ``times`` by the clocks of ``content``: its zone, the zone of its end, or floating."""
-    told = {name: content[name] for name in ("time_zone", "end_time_zone") if name in content}
+    told: Content = {name: content[name] for name in ("time_zone", "end_time_zone") if name in content}
     for name, zone in (("start", "time_zone"), ("end", "end_time_zone")):
         if name in times:
             moment = frame_of(times, zone).ts(datetime.fromisoformat(times[name]))

@@ -116,7 +116,11 @@ def test_moved_series_takes_its_exceptions_along(
     }
 
     assert seen(provider, source) == expected
-    assert list(provider.changes(source.id, None, Versions()))[-1].outdated == [item.remote_id]
+    moved = list(provider.changes(source.id, None, Versions()))[-1]
+    assert moved.outdated == [item.remote_id]
+    updated(provider, source, moved.items[0], expected)
+    assert seen(provider, source) == expected
+    assert list(provider.changes(source.id, None, Versions()))[-1].outdated == []
 
 
 # Changed occurrences

@@ -15,8 +15,8 @@ from calhub.providers.base import ProviderError, Trait
 Schema: TypeAlias = Mapping[str, Mapping[str, Any]]
 
 STATUSES: Final = ("confirmed", "tentative", "cancelled")
-#: Fields that are always compared. A series that cannot be held is refused; dropping its rule would flatten it.
-_ALWAYS: Final = frozenset({"title", "start", "end", "all_day", "rrule", "rdates", "exdates", "overrides"})
+#: Compared in any case. A series that cannot be held is refused; dropping its rule would flatten it.
+_SERIES: Final = frozenset({"rrule", "rdates", "exdates", "overrides"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,8 +45,8 @@ FIELDS: Final = (
     Field(key="categories", name="Categories", types=("multi_select",), holds=frozenset({"categories"}),
           note="up to 100; those with a comma stay in the hub"),
     Field(key="attendees", name="Attendees", types=("rich_text",), holds=frozenset({"attendees"}),
-          note="a line each: Name <address> (status, role, ...); text, so nobody is notified"),
-    Field(key="recurrence", name="Recurrence", types=("rich_text",),
+          note="a line each, `Name <address> (accepted, optional)`; text, so nobody is notified"),
+    Field(key="recurrence", name="Recurrence", types=("rich_text",), holds=_SERIES,
           note="rule and exceptions as in iCalendar; a changed occurrence is a row of its own"),
     Field(key="uid", name="UID", types=("rich_text",), note="ours; without it nothing is written"),
     Field(key="time_zone", name="Time zone", types=("rich_text",), holds=frozenset({"time_zone"}),
@@ -89,7 +89,7 @@ class Columns:
     def keeps(self) -> frozenset[str]:
         """Fields of a content that survive, those of properties yet to be made included."""
         held = [_BY_KEY[key].holds for key in (*self.by_key, *self.missing)]
-        return _ALWAYS.union(*held)
+        return _SERIES.union(*held)
 
     @cached_property
     def mark(self) -> str:

@@ -27,13 +27,18 @@ from calhub.providers.notion.values import FLOATING, Unreadable, rich_text
 
 @dataclass(frozen=True)
 class Group:
-    """The rows of one event. ``surplus``: rows that say to be an occurrence which another row is already."""
+    """The rows of one event.
+
+    ``surplus``: rows that say to be an occurrence which another row is already. ``moved``: the date of the series is
+    not the one its rule and the occurrences refer to.
+    """
 
     head: Row
     occurrences: Mapping[str, Row] = field(default_factory=dict)  # by recurrence id
     surplus: Sequence[Row] = ()
     content: Content | None = None
     problem: str | None = None
+    moved: bool = False
 
     @property
     def item(self) -> Item:
@@ -96,10 +101,11 @@ def _compose(head: Row, parts: Sequence[Row]) -> Group:
     content = then | _overrides(then, occurrences, _zone_name(now))
     content = _without_deleted(content, head.rule.rows, occurrences)
     times: Content = {name: now[name] for name in TIME_UNIT if name in now}
-    if any(then.get(name) != times.get(name) for name in TIME_UNIT):
-        content = follow(content, times)  # somebody moved the series in Notion
+    moved = any(then.get(name) != times.get(name) for name in TIME_UNIT)
+    if moved:
+        content = follow(content, times)
         occurrences = _renamed(then, times, occurrences)
-    return Group(head, occurrences, surplus, canonical(content))
+    return Group(head, occurrences, surplus, canonical(content), moved=moved)
 
 
 def _as_written(head: Row, now: Content) -> Content:
@@ -187,7 +193,7 @@ def head_changes(found: Group, target: Target, content: Content) -> dict[str, An
     names = ("rrule", "rdates", "exdates", "start", "all_day", "time_zone")
     before = found.content or {}
     same = all(before.get(name) == content.get(name) for name in names)
-    if "recurrence" in result and same and _rows(target) == found.head.rule.rows:
+    if "recurrence" in result and same and not found.moved and _rows(target) == found.head.rule.rows:
         del result["recurrence"]
     if "uid" in result and not target.occurrences:
         del result["uid"]  # a row somebody made in Notion is known by its id
@@ -204,7 +210,7 @@ def is_outdated(found: Group, target: Target) -> bool:
     shown = {rid: values.plain(row.shown["recurrence"]) for rid, row in found.occurrences.items()}
     if shown != {rid: values.plain(own["recurrence"]) for rid, own in target.occurrences.items()}:
         return True
-    return found.head.rule.rows != _rows(target)
+    return found.moved or found.head.rule.rows != _rows(target)
 
 
 def _rows(target: Target) -> Window | None:
