@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from calhub.calendar.event import Content
-from calhub.calendar.recurrence import frame_of
+from calhub.calendar.frame import frame_of
 from calhub.providers.notion import recurrence, values
 from calhub.providers.notion.schema import Column
 from calhub.testing.services.notion.values import Property, shown_date
