@@ -22,6 +22,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import cache
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Final
 from urllib.parse import urljoin, urlsplit
@@ -93,6 +94,7 @@ class Web:
         self._auth = credentials if isinstance(credentials, httpx.Auth) else _preemptive(credentials)
         self._client = httpx.Client(
             headers={"User-Agent": USER_AGENT},
+            verify=_tls(),
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
             timeout=httpx.Timeout(READ_SECONDS, connect=CONNECT_SECONDS),
             limits=httpx.Limits(max_connections=16, max_keepalive_connections=8),
@@ -287,6 +289,12 @@ def retry_after(headers: Mapping[str, str], now: datetime | None = None) -> floa
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
     return max(0.0, (moment - (now or datetime.now(UTC))).total_seconds())
+
+
+@cache
+def _tls() -> ssl.SSLContext:
+    """One for all connections of the process: reading the certificates takes longer than many a whole pass."""
+    return httpx.create_ssl_context()
 
 
 def _preemptive(credentials: Credentials | None) -> httpx.Auth | None:

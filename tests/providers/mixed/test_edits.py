@@ -22,9 +22,7 @@ def test_single_events(world: MixedWorld, where: str) -> None:
     person.edit("Budget", title="Budget 2027", location="Room 7", description="Bring the figures")
     person.edit("Lunch", start=day(1), end=day(2))
     moved = world.converge()
-    assert moved[0] == Entry(
-        title="Budget 2027", location="Room 7", description="Bring the figures", **at(10)
-    )
+    assert moved[0] == Entry(title="Budget 2027", location="Room 7", description="Bring the figures", **at(10))
     assert moved[1] == Entry(title="Lunch", start=day(1), end=day(2))
 
     person.edit("Budget 2027", **at(15, day(2)))

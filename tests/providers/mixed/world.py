@@ -60,6 +60,7 @@ class Services:
         self.notion = NotionService(clock=self.clock)
         self.dav = DavServer()
         self.vdir = VdirCalendar(self.path / "team")
+        self.notion_token = self.notion.token
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
@@ -77,7 +78,7 @@ class Services:
             "folder": ProgramPerson(self.vdir),
         }
         self.calendars = dict(zip(NAMES, (calendar, self.graph.default, source.id, CALENDAR, "team"), strict=True))
-        self._vaults = {name: MemoryVault({key: given[key] for key in _SECRETS if key in given}) for name, given in (
+        self.vaults = {name: MemoryVault({key: given[key] for key in _SECRETS if key in given}) for name, given in (
             ("google", self.google.credentials()), ("microsoft", self.graph.credentials()),
         )}  # fmt: skip
         return self
@@ -93,13 +94,13 @@ class Services:
         """As a process does it; ``clock`` is the hub's. Nobody really waits."""
         if name == "google":
             given = {key: value for key, value in self.google.credentials().items() if key not in _SECRETS}
-            return google.connect(given, self._vaults[name])
+            return google.connect(given, self.vaults[name])
         if name == "microsoft":
             given = {key: value for key, value in self.graph.credentials().items() if key not in _SECRETS}
-            rest = Rest(self.graph.root, tokens(name, given, self._vaults[name]))
+            rest = Rest(self.graph.root, tokens(name, given, self.vaults[name]))
             return MicrosoftProvider(GraphClient(rest, sleep=_no_sleep), clock=clock)
         if name == "notion":
-            return NotionProvider(Notion(Rest(self.notion.api_root, FixedToken(self.notion.token)), NEW), clock=clock)
+            return NotionProvider(Notion(Rest(self.notion.api_root, FixedToken(self.notion_token)), NEW), clock=clock)
         if name == "caldav":
             settings = {"url": self.dav.url + CALENDAR, "username": "user"}
             return caldav.connect(settings, MemoryVault({"password": "secret"}))

@@ -60,10 +60,13 @@ class NotionPerson:
         rows = self._notion.rows(self._source)
         return the([row for row in rows if self._notion.text(row, "Title") == title and not self._instance(row)], title)
 
-    def _row(self, title: str, day: str) -> Page:
-        uid = self._notion.text(self._find(title), "UID")
-        rows = [row for row in self._notion.rows(self._source) if self._notion.text(row, "UID") == uid]
-        return the([row for row in rows if self._instance(row).startswith(day)], title)
+    def _row(self, event: str, day: str) -> Page:
+        return the([row for row in self._rows_of(self._find(event)) if self._instance(row).startswith(day)], event)
+
+    def _rows_of(self, master: Page) -> list[Page]:
+        """All rows with its UID; none as long as it has no UID."""
+        uid = self._notion.text(master, "UID")
+        return [row for row in self._notion.rows(self._source) if uid and self._notion.text(row, "UID") == uid]
 
     def _recurrence(self, page: Page) -> str:
         return self._notion.text(page, "Recurrence")

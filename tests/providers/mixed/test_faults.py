@@ -1,0 +1,207 @@
+"""One calendar held by all of them, while answers are lost, tokens end, access is taken away and calendars vanish."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.providers.mixed.world import NAMES, MixedWorld, Services, at, day
+
+from calhub.hub import accounts
+from calhub.providers.google import listing as google_listing
+from calhub.testing.davserver import Reply
+from calhub.testing.services.base import Service
+from calhub.testing.world import VirtualClock
+
+EMULATORS = ("google", "microsoft", "notion")
+#: Requests of each service by which events are read and written.
+REQUESTS = {
+    "google": ["POST */events", "PATCH *", "DELETE *", "GET */events", "POST /batch/*"],
+    "microsoft": ["POST */events", "PATCH *", "DELETE *", "GET */delta*", "POST */$batch"],
+    "notion": ["POST */pages", "PATCH */pages/*", "POST */query", "GET */pages/*"],
+}
+
+
+def fill(world: MixedWorld) -> None:
+    """An event from each service, and a series."""
+    for number, name in enumerate(NAMES):
+        world.services.people[name].add(title=f"From {name}", **at(9 + number))
+    world.services.people["caldav"].add(title="Series", weeks=6, **at(16))
+
+
+def play(world: MixedWorld) -> None:
+    """Edits that have each service written to: updates, an instance, a deletion, a new event."""
+    people = world.services.people
+    for name, other in zip(NAMES, NAMES[1:] + NAMES[:1], strict=True):
+        people[name].edit(f"From {other}", location=f"Typed in {name}")
+    people["folder"].edit_instance("Series", day(2), title="Special", **at(18, day(2)))
+    people["microsoft"].cancel_instance("Series", day(3))
+    people["caldav"].delete("From folder")
+    people["notion"].add(title="New", **at(20))
+
+
+def check(world: MixedWorld) -> None:
+    """What `fill` and `play` have made is everywhere, once."""
+    entries = world.converge(4)
+    assert {each.title: each.location for each in entries} == {
+        "From google": "Typed in folder", "From microsoft": "Typed in google", "From notion": "Typed in microsoft",
+        "From caldav": "Typed in notion", "Series": "", "Special": "", "New": "",
+    }  # fmt: skip
+    assert [each.start for each in entries if each.title == "Special"] == [f"{day(2)}T18:00:00"]
+    assert [each.cancelled for each in entries if each.title == "Series"] == [(day(3),)]
+
+
+@pytest.mark.parametrize("how", ["cut-after", "status-after"])
+@pytest.mark.parametrize("name", EMULATORS)
+def test_answers_get_lost(world: MixedWorld, name: str, how: Any) -> None:
+    """Every kind of request is applied and then not answered, or with a 503: in the first pass, and after edits."""
+    world.tie()
+    emulator = world.services.emulators[name]
+    fill(world)
+    break_all(emulator, name, how)
+    world.run()
+    emulator.heal()
+    world.run()
+    world.run()
+    play(world)
+    break_all(emulator, name, how)
+    world.run()
+    emulator.heal()
+    check(world)
+
+
+def break_all(emulator: Service, name: str, how: Any) -> None:
+    """The first request of each kind, by itself and in a batch."""
+    for match in REQUESTS[name]:
+        emulator.fail(match, how)
+        emulator.fail(match, how, part=True)
+
+
+def test_tokens_end_between_pages(world: MixedWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Access tokens die in the middle of a listing of many pages, and in the middle of writing."""
+    monkeypatch.setitem(google_listing.QUERY, "maxResults", 2)
+    world.services.graph.rounds.largest_page = 2
+    world.tie()
+    fill(world)
+    world.converge()
+    for _ in range(2):
+        world.services.google.fail("GET */events", "expired", skip=1)
+        world.services.graph.fail("GET */delta*", "expired", skip=1)
+        assert {report.status for report in world.run(full=True).values()} == {"ok"}
+    play(world)
+    world.services.google.fail("POST /batch/*", "expired")
+    world.services.graph.fail("POST */$batch", "expired")
+    check(world)
+
+
+@pytest.mark.parametrize("name", EMULATORS)
+def test_access_taken_away(world: MixedWorld, name: str) -> None:
+    """One account stops, the others go on; after signing in again what was typed there meanwhile is everywhere, too."""
+    world.tie()
+    fill(world)
+    world.converge()
+    revoke(world.services, name)
+    play(world)
+    reports = world.run()
+    assert {other for other, report in reports.items() if report.status != "ok"} == {name}
+    assert states(world)[name] == "needs_login"
+    world.run()
+    folder = world.services.people["folder"].entries()
+    assert ("New" in {each.title for each in folder}) == (name != "notion")
+
+    sign_in(world.services, name)
+    world.run()
+    check(world)
+    assert set(states(world).values()) == {"ok"}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_calendar_deleted_remotely(world: MixedWorld, name: str) -> None:
+    """Nothing is deleted anywhere else, and the others go on."""
+    world.tie()
+    fill(world)
+    before = world.converge()
+    remove_calendar(world.services, name)
+    for full in (False, True, False):
+        reports = world.run(full=full)
+        assert [other for other, report in reports.items() if report.status != "ok"] == [name]
+    rest = [other for other in NAMES if other != name]
+    people = world.services.people
+    assert len(world.contents) == 6
+    for other in rest:
+        assert [each.title for each in people[other].entries()] == [each.title for each in before]
+
+    people[rest[0]].edit("Series", title="Series, still in step")
+    world.run()
+    world.run()
+    for other in rest:
+        assert "Series, still in step" in {each.title for each in people[other].entries()}
+
+
+@pytest.mark.parametrize("skew", [timedelta(hours=1), timedelta(hours=-1)])
+def test_clocks_an_hour_apart(tmp_path: Path, skew: timedelta) -> None:
+    """The services' clocks are an hour ahead of the hub's, or behind it."""
+    for world in skewed(tmp_path, skew):
+        world.tie()
+        fill(world)
+        world.converge()
+        for _ in range(3):  # edits right before and right after a pass, which an hour's difference could hide
+            world.sync()
+            world.clock.advance(minutes=1)
+        play(world)
+        world.sync()
+        world.clock.advance(minutes=1)
+        check(world)
+
+
+def skewed(path: Path, skew: timedelta) -> Iterator[MixedWorld]:
+    clock = VirtualClock()
+    (path / "folders").mkdir()
+    with Services(path / "folders", lambda: clock() + skew) as services:
+        world = MixedWorld(path / "home", clock=clock)
+        world.services = services
+        yield world
+        world.close()
+
+
+def states(world: MixedWorld) -> dict[str, str]:
+    with world.hub.read() as conn:
+        return {each.name: each.state for each in accounts.accounts(conn)}
+
+
+def revoke(services: Services, name: str) -> None:
+    """The user takes the consent back at the service."""
+    if name == "notion":
+        services.notion.token = "another"
+        return
+    emulator = services.google if name == "google" else services.graph
+    emulator.oauth.revoke_all()
+    emulator.oauth.expire()
+
+
+def sign_in(services: Services, name: str) -> None:
+    """As `calhub account login` does it."""
+    if name == "notion":
+        services.notion.token = services.notion_token
+        return
+    emulator = services.google if name == "google" else services.graph
+    services.vaults[name].save({"refresh_token": emulator.credentials()["refresh_token"]})
+
+
+def remove_calendar(services: Services, name: str) -> None:
+    calendar = services.calendars[name]
+    match name:
+        case "google":
+            services.google.user_remove_calendar(calendar)
+        case "microsoft":
+            services.graph.user_delete_calendar(calendar)
+        case "notion":
+            source = services.notion.store.sources[calendar]
+            services.notion.database_of(source).in_trash = True
+        case "caldav":
+            services.dav.answerers.append(lambda _: Reply(404))
+        case "folder":
+            services.vdir.path.rename(services.path.parent / "elsewhere")
