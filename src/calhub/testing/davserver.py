@@ -23,8 +23,10 @@ from xml.sax.saxutils import escape
 
 from lxml import etree
 
-HOME: Final = "/dav/user/"
-CALENDAR: Final = "/dav/user/cal/"
+USERNAME: Final = "user"
+PASSWORD: Final = "secret"
+HOME: Final = f"/dav/{USERNAME}/"
+CALENDAR: Final = f"{HOME}cal/"
 _NS: Final = {"d": "DAV:", "c": "urn:ietf:params:xml:ns:caldav", "cs": "http://calendarserver.org/ns/"}
 _DECLARED: Final = " ".join(f'xmlns:{prefix}="{name}"' for prefix, name in _NS.items())
 
@@ -125,7 +127,7 @@ class DavServer:
             for answerer in self.answerers:
                 if (reply := answerer(request)) is not None:
                     return reply
-            wanted = "Basic " + base64.b64encode(b"user:secret").decode()
+            wanted = "Basic " + base64.b64encode(f"{USERNAME}:{PASSWORD}".encode()).decode()
             if request.headers.get("authorization") != wanted:
                 return Reply(401, headers={"WWW-Authenticate": 'X-Token realm="x", Basic realm="dav"'})
             try:

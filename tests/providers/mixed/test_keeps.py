@@ -26,7 +26,7 @@ RICH = event(
 #: A rule that Graph has no pattern for, with an addition and an exception.
 ODD = event(
     title="Odd",
-    rrule="FREQ=YEARLY;BYMONTH=1,7;BYDAY=1MO",
+    rrule="FREQ=YEARLY;BYDAY=1MO;BYMONTH=1,7",
     rdates=["2026-12-24T10:00:00+01:00"],
     exdates=["2027-07-05T10:00:00+02:00"],
 )

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any, Final, Self
 
 from calhub.calendar.ical import write_object
@@ -24,71 +22,25 @@ from calhub.providers.oauth_services import tokens
 from calhub.providers.rest import Rest
 from calhub.providers.vault import MemoryVault
 from calhub.sync.report import RunReport
-from calhub.testing.davserver import CALENDAR, DavServer
-from calhub.testing.people import (
-    PROPERTIES,
-    Entry,
-    GooglePerson,
-    NotionPerson,
-    OutlookPerson,
-    Person,
-    ProgramPerson,
-    entries_of,
-)
-from calhub.testing.remotes import DavCalendar, VdirCalendar
-from calhub.testing.services.base import Service
-from calhub.testing.services.google import GoogleService
-from calhub.testing.services.graph import Graph
-from calhub.testing.services.notion import NEW, NotionService
+from calhub.testing.davserver import CALENDAR, PASSWORD, USERNAME
+from calhub.testing.everywhere import NAMES, Everywhere
+from calhub.testing.people import Entry, entries_of
+from calhub.testing.services.notion import NEW
 from calhub.testing.world import VirtualClock, World
 
-NAMES: Final = ("google", "microsoft", "notion", "caldav", "folder")
 _SECRETS: Final = ("client_secret", "refresh_token")
-_READS: Final = ("PROPFIND", "REPORT", "GET", "OPTIONS")
 
 
-@dataclass
-class Services:
-    """The five, with one calendar each. ``clock`` is theirs: the hub's may be another one."""
-
-    path: Path
-    clock: Callable[[], datetime]
-
-    def __post_init__(self) -> None:
-        self.google = GoogleService(clock=self.clock)
-        self.graph = Graph(clock=self.clock)
-        self.notion = NotionService(clock=self.clock)
-        self.dav = DavServer()
-        self.vdir = VdirCalendar(self.path / "team")
-        self.notion_token = self.notion.token
-        self._stack = ExitStack()
+class Services(Everywhere):
+    """All five, with what calhub keeps of each account. ``clock`` is theirs: the hub's may be another one."""
 
     def __enter__(self) -> Self:
-        for service in (self.google, self.graph, self.notion, self.dav):
-            self._stack.enter_context(service)
-        self.vdir.make("Team")
-        program = DavCalendar(self.dav.url + CALENDAR, "user", "secret")
-        self._stack.callback(program.close)
-        calendar, source = self.google.user_add_calendar("Team"), self.notion.add_database("Team", PROPERTIES)
-        self.people: dict[str, Person] = {
-            "google": GooglePerson(self.google, calendar),
-            "microsoft": OutlookPerson(self.graph, self.graph.default),
-            "notion": NotionPerson(self.notion, source),
-            "caldav": ProgramPerson(program),
-            "folder": ProgramPerson(self.vdir),
-        }
-        self.calendars = dict(zip(NAMES, (calendar, self.graph.default, source.id, CALENDAR, "team"), strict=True))
-        self.vaults = {name: MemoryVault({key: given[key] for key in _SECRETS if key in given}) for name, given in (
-            ("google", self.google.credentials()), ("microsoft", self.graph.credentials()),
-        )}  # fmt: skip
+        super().__enter__()
+        self.notion_token = self.notion.token
+        given = self.credentials()
+        self.vaults = {name: MemoryVault({key: given[name][key] for key in _SECRETS if key in given[name]})
+                       for name in ("google", "microsoft")}  # fmt: skip
         return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stack.close()
-
-    @property
-    def emulators(self) -> dict[str, Service]:
-        return {"google": self.google, "microsoft": self.graph, "notion": self.notion}
 
     def connect(self, name: str, clock: Callable[[], datetime]) -> Provider:
         """As a process does it; ``clock`` is the hub's. Nobody really waits."""
@@ -102,22 +54,9 @@ class Services:
         if name == "notion":
             return NotionProvider(Notion(Rest(self.notion.api_root, FixedToken(self.notion_token)), NEW), clock=clock)
         if name == "caldav":
-            settings = {"url": self.dav.url + CALENDAR, "username": "user"}
-            return caldav.connect(settings, MemoryVault({"password": "secret"}))
+            settings = {"url": self.dav.url + CALENDAR, "username": USERNAME}
+            return caldav.connect(settings, MemoryVault({"password": PASSWORD}))
         return folder.connect({"url": str(self.path)}, MemoryVault())
-
-    def writes(self) -> dict[str, Any]:
-        """Everything so far that could have changed something, by service; of the folder the state of its files."""
-        graph = [each.name for each in self.graph.requests() if each.method != "GET"]
-        notion = [*self.notion.requests("PATCH *"), *self.notion.requests("POST */pages")]
-        files = sorted((each.name, each.stat().st_mtime_ns, each.stat().st_ino) for each in self.vdir.path.iterdir())
-        return {
-            "google": [each.name for each in self.google.requests("* /calendar/*") if each.method != "GET"],
-            "microsoft": [name for name in graph if "$batch" not in name and "/token" not in name],
-            "notion": [each.name for each in notion],
-            "caldav": [f"{each.method} {each.path}" for each in self.dav.requests if each.method not in _READS],
-            "folder": files,
-        }
 
 
 class MixedWorld(World):
