@@ -191,3 +191,13 @@ def test_another_events_text_is_refused() -> None:
     """A text with another UID is not touched."""
     with pytest.raises(InvalidEvent, match="another UID"):
         patch_object(SERIES, "v@example.com", read(), now=NOW)
+
+
+def test_an_override_takes_the_place_of_an_exception() -> None:
+    """Other programs go by an EXDATE, whatever stands beside it."""
+    content = read()
+    content["exdates"] = [rid for rid in content["exdates"] if not rid.startswith("2026-01-19")]
+    content["overrides"] = {**content["overrides"], "2026-01-19T10:00:00+01:00": {"location": "Roof"}}
+    gone, new = changed(content)
+    assert gone == {"EXDATE:20260119T090000Z,20260126T090000Z"}
+    assert {"EXDATE:20260126T090000Z", "LOCATION:Roof"} <= new

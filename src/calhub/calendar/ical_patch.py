@@ -230,14 +230,15 @@ class _Patch:
         return bool(rows) or wanted is not None
 
     def _patch_dates(self, component: Component, name: str, retyped: bool, covered: set[str]) -> bool:
-        """RDATE or EXDATE: values that still say what is wanted stay, in whatever form and grouping they are."""
+        """RDATE or EXDATE: values that still say what is wanted stay, in whatever form and grouping they are.
+
+        An exception beside an override of its instance goes: it means nothing here, but others hide the instance.
+        """
         wanted = set(self.content.get(name.lower() + "s", ()))
-        # An exception beside an override of the same instance means nothing; it may stay.
-        allowed = wanted | (self.content.get("overrides", {}).keys() if name == "EXDATE" else set())
         done, changed = set(covered), False
         for number, _, params, value, line in self._rows(component, name):
             values = {} if retyped else self._read_dates(name, params, value)
-            kept = [text for text, rids in values.items() if allowed.issuperset(rids)]
+            kept = [text for text, rids in values.items() if wanted.issuperset(rids)]
             done.update(rid for text in kept for rid in values[text])
             if retyped or len(kept) < len(values):
                 head = line[: len(line) - len(value)]

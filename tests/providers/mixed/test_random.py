@@ -65,8 +65,8 @@ class Life:
 
     def slot(self, person: Person) -> tuple[str, str]:
         series = self.one(person, series=True)
-        days = {day(number) for number in range(7)}
-        slots = sorted(each for each in days - {*series.cancelled} if series.start[:10] <= each)[:5]
+        days = [each for each in map(day, range(7)) if series.start[:10] <= each][:5]
+        slots = [each for each in days if each not in series.cancelled]
         if not slots:
             raise KeyError("all cancelled")
         return series.title, self.random.choice(slots)
