@@ -1,4 +1,4 @@
-"""The story of ``calhub demo``: the main job on real servers, start to end, in a home that is gone afterwards.
+"""Part one of ``calhub demo``: the main job on real servers, start to end, in a home that is gone afterwards.
 
 Everything calhub does here is done by its own commands, each a process of its own, printed before its output. What
 happens on the other sides is done as any other program would do it, and the final comparison shares no code with the
@@ -7,22 +7,14 @@ hub (``testing.remotes``, ``testing.compare``).
 
 from __future__ import annotations
 
-import json
-import os
 import re
-import shlex
 import signal
-import subprocess
-import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from importlib.util import find_spec
-from pathlib import Path
 from types import FrameType
 from typing import Any, Final, NoReturn
 
@@ -32,6 +24,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from calhub.cli import demo_everywhere
 from calhub.cli.demo_events import (
     BUDGET,
     DENTIST,
@@ -43,9 +36,10 @@ from calhub.cli.demo_events import (
     move_instance,
     set_line,
 )
+from calhub.cli.demo_stage import Demo, DemoFailed
 from calhub.testing.compare import differences, merged
 from calhub.testing.corpus import sample, samples
-from calhub.testing.remotes import DavCalendar, OtherProgram, VdirCalendar
+from calhub.testing.remotes import DavCalendar, VdirCalendar
 from calhub.testing.servers import CalDAVServer, ServerFailed, radicale, xandikos
 
 #: Remote calendar -> (account, its last path part, its name, first corpus number, how many). Work is on three sides,
@@ -63,76 +57,6 @@ PLACES: Final = {
 MEETING: Final = sample(3)
 
 
-class DemoFailed(Exception):
-    """Something was not as promised; the message says what."""
-
-
-@dataclass
-class Demo:
-    """The state of one demo: where its home is, and the remote calendars by the name people see in the output."""
-
-    root: Path
-    console: Console
-    monday: date
-    remotes: dict[str, OtherProgram] = field(default_factory=dict)
-
-    def calhub(self, *arguments: str, given: str | None = None, expect: tuple[int, ...] = (0,)) -> None:
-        """Print and run one command; its output goes to the terminal. Raises `DemoFailed` on another exit code."""
-        secret = " < password" if given else ""
-        self.console.print(
-            f"\n[bold green]$[/] [bold]calhub {shlex.join(arguments)}{secret}[/]", highlight=False, soft_wrap=True
-        )
-        code = self._run(arguments, given, capture=False).returncode
-        if code != 0:
-            self.console.print(f"[dim](exit code {code})[/]")
-        if code not in expect:
-            raise DemoFailed(f"calhub {arguments[0]} ended with exit code {code}, expected {expect[0]}")
-
-    def ask(self, *arguments: str) -> Any:
-        """The parsed ``--json`` answer of a command, not shown."""
-        return json.loads(self.output(*arguments, "--json"))
-
-    def output(self, *arguments: str) -> str:
-        """What a command prints on standard output, not shown. Raises `DemoFailed` if it failed."""
-        done = self._run(arguments, None, capture=True)
-        if done.returncode not in (0, 4):
-            raise DemoFailed(f"calhub {shlex.join(arguments)} ended with exit code {done.returncode}")
-        return str(done.stdout)
-
-    def _run(self, arguments: tuple[str, ...], given: str | None, *, capture: bool) -> subprocess.CompletedProcess[str]:
-        # The user's own hub, settings and keychain stay out of it.
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("CALHUB_")}
-        environment["PYTHON_KEYRING_BACKEND"] = "keyring.backends.fail.Keyring"
-        sys.stdout.flush()
-        return subprocess.run(
-            [sys.executable, "-m", "calhub.cli", "--home", str(self.root / "home"), *arguments],
-            input=given,
-            stdin=subprocess.DEVNULL if given is None else None,
-            stdout=subprocess.PIPE if capture else None,
-            text=True,
-            encoding="utf-8",
-            env=environment,
-            check=False,
-        )
-
-    def quiet(self) -> None:
-        """Sync until nothing is written any more, two passes at most. Raises `DemoFailed` if it never ends."""
-        for _ in range(3):
-            runs = self.ask("sync")["runs"]
-            written = sum(sum(run[way].values()) for run in runs for way in ("pulled", "pushed"))
-            if written == 0:
-                self.note(f"A further sync of {len(runs)} replicas: nothing to write, anywhere.")
-                return
-        raise DemoFailed(f"syncing again and again still writes something: {runs}")
-
-    def heading(self, text: str) -> None:
-        self.console.print()
-        self.console.rule(f"[bold cyan]{text}[/]", align="left")
-
-    def note(self, text: str) -> None:
-        self.console.print(f"[yellow]{text}[/]", highlight=False, soft_wrap=True)
-
-
 def run() -> int:
     """Run the whole demo. 0 if every replica equals the hub at the end, else 1; nothing stays behind either way."""
     console = Console()
@@ -143,8 +67,11 @@ def run() -> int:
         return 1
     began = time.monotonic()
     try:
-        with _interrupted_by(signal.SIGTERM, signal.SIGHUP), ExitStack() as stack:
-            _act(console, stack)
+        with _interrupted_by(signal.SIGTERM, signal.SIGHUP):
+            with ExitStack() as stack:
+                _act(console, stack)
+            with ExitStack() as stack:
+                demo_everywhere.act(console, stack)
     except (DemoFailed, ServerFailed, HTTPError, OSError) as failure:
         console.print(f"\n[bold red]The demo failed:[/] {escape(str(failure))}")
         return 1
@@ -156,9 +83,9 @@ def run() -> int:
 
 
 def _act(console: Console, stack: ExitStack) -> None:
-    root = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="calhub-demo-")))
-    today = datetime.now().astimezone().date()
-    demo = Demo(root, console, today - timedelta(days=today.weekday()))
+    demo = Demo.begin(console, stack)
+    root = demo.root
+    demo.part("Part one: calendars on two CalDAV servers and in a folder")
     servers = {"radicale": stack.enter_context(radicale(root)), "xandikos": stack.enter_context(xandikos(root))}
     _fill(demo, servers, stack)
     _connect(demo, servers)

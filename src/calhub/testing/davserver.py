@@ -69,6 +69,7 @@ class DavServer:
         self.multiget_drops: set[str] = set()  # names it leaves out silently
         self.multiget_fails_on: set[str] = set()  # names on which the whole REPORT fails with 500
         self.dav = "1, 3, calendar-access"
+        self.name = "Cal"
         self._serial = 0
         self._lock = threading.RLock()
         self._http = _QuietServer(("127.0.0.1", 0), self._handler())
@@ -178,7 +179,7 @@ class DavServer:
             props |= {"c:calendar-home-set": f"<d:href>{HOME}</d:href>"}
         elif path == CALENDAR:
             reports = "<d:supported-report><d:report><d:sync-collection/></d:report></d:supported-report>"
-            props |= {"d:resourcetype": "<d:collection/><c:calendar/>", "d:displayname": "Cal"}
+            props |= {"d:resourcetype": "<d:collection/><c:calendar/>", "d:displayname": escape(self.name)}
             props |= {"d:supported-report-set": reports, "d:sync-token": self._token()} if self.sync else {}
             props |= {"cs:getctag": f"ctag-{len(self.log)}"} if self.ctag else {}
         elif path.startswith(CALENDAR):

@@ -38,12 +38,14 @@ class Everywhere:
         self.graph = Graph(clock=clock)
         self.notion = NotionService(clock=clock)
         self.dav = DavServer()
+        self.dav.name = "Team"
         self.vdir = VdirCalendar(path / "team")
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
-        for service in (*self.emulators.values(), self.dav):
+        for service in self.emulators.values():
             self._stack.enter_context(service)
+        self._stack.enter_context(self.dav)
         self.vdir.make("Team")
         program = DavCalendar(self.dav.url + CALENDAR, USERNAME, PASSWORD)
         self._stack.callback(program.close)
