@@ -14,7 +14,7 @@ from bench.targets import verdicts
 
 @dataclass(frozen=True)
 class Row:
-    """All values of one measurement. ``unit`` is "s" or "MB" (less is better) or "/s" (more is better).
+    """All values of one measurement. ``unit`` is "s", "MB" or "requests" (less is better) or "/s" (more is better).
 
     ``who`` is "calhub", a peer, or "floor": the bare operation underneath.
     """

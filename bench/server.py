@@ -102,9 +102,9 @@ def radicale(root: Path, size: int) -> Iterator[Server]:
         probe.bind(("127.0.0.1", 0))
         host = f"127.0.0.1:{probe.getsockname()[1]}"
     command = [sys.executable, "-m", "radicale", "--config", str(root / "config"), "--server-hosts", host]
-    with _process(command) as process:
+    with process(command) as started:
         url = f"http://{host}/"
-        _wait(url, process)
+        _wait(url, started)
         address = CalDAVServer(url=url, username="user", password="secret", home_url=f"{url}user/")
         server = Server("Radicale", size, address)
         server.report()
@@ -114,9 +114,9 @@ def radicale(root: Path, size: int) -> Iterator[Server]:
 @contextmanager
 def instant(_: Path, size: int, first: int = 0) -> Iterator[Server]:
     """A server that has its answers ready: `bench.instant`. Its events are numbered from ``first``."""
-    with _process([sys.executable, "-m", "bench.instant", str(size), str(first)]) as process:
-        assert process.stdout is not None
-        url = process.stdout.readline().decode().strip()
+    with process([sys.executable, "-m", "bench.instant", str(size), str(first)]) as started:
+        assert started.stdout is not None
+        url = started.stdout.readline().decode().strip()
         if not url:
             raise RuntimeError("The instant server did not start")
         address = CalDAVServer(url=f"{url}/", username="user", password="secret", home_url=f"{url}{HOME}")
@@ -124,13 +124,13 @@ def instant(_: Path, size: int, first: int = 0) -> Iterator[Server]:
 
 
 @contextmanager
-def _process(command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
+def process(command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
     """Ended with the block."""
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as started:
         try:
-            yield process
+            yield started
         finally:
-            process.terminate()
+            started.terminate()
 
 
 def _wait(url: str, process: subprocess.Popen[bytes]) -> None:

@@ -64,6 +64,12 @@ TARGETS = (
     Target("durable edits one by one, disk", plus=1_000),
     Target("durable edits one by one, disk", "floor", factor=0.5),
     Target("durable edits one by one, memory disk", plus=1_000),
+    Target("first pull, google", plus=2_000, sizes=(10_000,)),
+    Target("first pull, microsoft", plus=2_000, sizes=(10_000,)),
+    Target("nothing changed, google", plus=1),
+    Target("nothing changed, microsoft", plus=1),
+    Target("500 edits, google", "floor", factor=0.2),
+    Target("500 edits, microsoft", "floor", factor=0.2),
 )
 
 
