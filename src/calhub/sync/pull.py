@@ -46,7 +46,8 @@ def pull(of: Pass, remote_ids: Sequence[str]) -> bool:
         fresh = [step for step in fresh if step.op != "update"]
     with of.hub.read() as conn:
         linked = links.link_count(conn, of.replica.id)
-    reason = guard.check(fresh, side="hub", linked=linked, limits=of.limits, first_pass=of.first_pass)
+        emptied = linked > 0 and not links.any_alive(conn, of.replica.id)
+    reason = guard.check(fresh, side="hub", linked=linked, limits=of.limits, first_pass=of.first_pass, emptied=emptied)
     if reason is not None:
         hold(of, "hub", reason, fresh)
         return False
