@@ -226,7 +226,8 @@ NASTY = "\r".join(
 #: What the lines begin with that an edit of a field may change.
 LINES: dict[str, str | tuple[str, ...]] = {
     "title": "summary", "description": "description", "privacy": "class", "priority": "priority", "geo": "geo",
-    "attendees": "attendee", "rrule": "rrule", "exdates": "exdate", "end": "dtend", "extra": ("x-odd", "attach", "attendee:"),
+    "attendees": "attendee", "rrule": "rrule", "exdates": "exdate", "end": "dtend",
+    "extra": ("x-odd", "attach", "attendee:"),
 }  # fmt: skip
 
 
