@@ -5,13 +5,14 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DELETE_ON_ERROR:
-.PHONY: help test check archives fuzz demo bench bench-docs soak docs clean
+.PHONY: help test check archives fuzz demo bench bench-docs soak kill docs clean
 
 help:
 	@echo "make demo    see calhub work: two real CalDAV servers and a folder, in a temporary home"
 	@echo "make test    every check: linter, formatter, strict type checker, tests"
 	@echo "make bench   speed, side by side with vdirsyncer and khal (SIZES=1000,10000 ONLY=pull to choose)"
 	@echo "make soak    the engine against made-up users, services and crashes (SECONDS=60 SEED=1 RUNS=0)"
+	@echo "make kill    kill 50 syncs at chosen moments, run each again and compare (KILLS=10 SEED=2 to choose)"
 	@echo "make fuzz    feed the readers of calendar files and of server answers with nonsense (MINUTES=5 to choose)"
 	@echo "make docs    write the generated pages of docs/ anew"
 	@echo "make clean   remove what the commands above made"
@@ -68,6 +69,10 @@ SEED ?= 1
 RUNS ?= 0
 soak: $(READY)
 	$(BIN)/python scripts/soak.py --seconds $(SECONDS) --seed $(SEED) --runs $(RUNS)
+
+KILLS ?= 50
+kill: $(READY)
+	$(BIN)/python -m tests.process.killing --kills $(KILLS) --seed $(SEED)
 
 docs: $(READY)
 	$(BIN)/python scripts/cli_reference.py

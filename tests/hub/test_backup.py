@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from calhub.hub import accounts, events
+from calhub.hub import accounts, events, restored
 from calhub.hub.accounts import Replica
 from calhub.hub.backup import backup, check, restore
 from calhub.hub.database import Hub
@@ -102,7 +102,7 @@ def test_restore(hub: Hub, work: int, replica: Replica, tmp_path: Path) -> None:
         assert [one.uid for one in events.events(conn, work)] == ["old"]
         assert accounts.replica(conn, replica.id).cursor is None
         assert conn.exec_driver_sql("SELECT pending FROM observation").scalar_one() == 1
-        assert conn.exec_driver_sql("SELECT count(*) FROM meta WHERE key = 'restored'").scalar_one() == 1
+        assert restored.since(conn, replica.id) == 1
     put(hub, work, "newer")
     assert uids(hub.home) == ["old", "newer"]
     assert check(hub.home) == []

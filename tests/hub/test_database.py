@@ -10,7 +10,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -176,6 +176,54 @@ def test_full_disk_is_one_sentence(hub: Hub) -> None:
     with pytest.raises(HubError, match="is full"), hub.transaction() as conn:
         conn.exec_driver_sql("INSERT INTO calendar (name, created) VALUES ('Big', ?)", ("x" * 10_000_000,))
     assert names(hub) == ["Work"]
+
+
+@pytest.mark.parametrize("statement", ["BEGIN", "COMMIT"])
+def test_next_transaction_begins_afresh(hub: Hub, statement: str) -> None:
+    """After SQLite failed at either end of a transaction, the next one is not stuck in what is left of it."""
+
+    def refuse(action: int, name: str | None, *_: object) -> int:
+        return sqlite3.SQLITE_DENY if action == sqlite3.SQLITE_TRANSACTION and name == statement else sqlite3.SQLITE_OK
+
+    with hub.transaction() as conn:
+        driver = conn.connection.driver_connection
+        assert isinstance(driver, sqlite3.Connection)
+    driver.set_authorizer(refuse)
+
+    with pytest.raises(HubError), hub.transaction() as conn:
+        accounts.add_calendar(conn, "Lost", hub.now())
+
+    with hub.transaction() as conn:
+        accounts.add_calendar(conn, "Kept", hub.now())
+        assert [each.name for each in accounts.calendars(conn)] == ["Kept"]
+
+
+def test_damage_is_found_before_it_is_trusted(home: Path) -> None:
+    """`ensure_sound` raises for a page that is not what it was; a good answer holds for an hour of the hub's clock."""
+    now = datetime(2026, 11, 21, tzinfo=UTC)
+    with Hub.open(home, clock=lambda: now) as hub:
+        hub.ensure_sound()
+        with closing(migrate.open_plain(hub.path)) as db:
+            db.execute("PRAGMA writable_schema = ON")
+            db.execute("UPDATE sqlite_master SET rootpage = 2 WHERE name = 'event_rev'")
+            db.execute("PRAGMA schema_version = 99")  # open connections read the schema again
+        hub.ensure_sound()
+        now += timedelta(hours=2)
+        with pytest.raises(CorruptDatabase, match="damaged"):
+            hub.ensure_sound()
+
+
+def test_empty_file_where_there_has_been_a_hub(home: Path) -> None:
+    """A hub that has synced and is now empty is damage; an interrupted first start is not."""
+    Hub.open(home).close()
+    (home / "hub.db").write_bytes(b"")
+    Hub.open(home).close()
+    with replica_lock(home, 1):
+        pass
+    (home / "hub.db").write_bytes(b"")
+
+    with pytest.raises(CorruptDatabase, match="empty"):
+        Hub.open(home)
 
 
 def test_an_exception_rolls_back(hub: Hub) -> None:

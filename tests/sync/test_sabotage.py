@@ -68,7 +68,9 @@ def invites_people(patch: Patch) -> None:
 
 def agrees_on_another_version(patch: Patch) -> None:
     plain = links.link_row
-    patch.setattr(links, "link_row", lambda *given: plain(*given) | {"version": "v0"})
+    patch.setattr(
+        links, "link_row", lambda r, e, i, remote, hub, _, rev, now: plain(r, e, i, remote, hub, "v0", rev, now)
+    )
 
 
 def takes_an_unwritten_change_for_written(patch: Patch) -> None:

@@ -47,7 +47,7 @@ def explain(error: BaseException, home: Path | None) -> CommandError:
         return _of_typer(error)
     if isinstance(error, KeyboardInterrupt | typer.Abort):
         return CommandError("Interrupted; what was committed stays.", code=INTERRUPTED)
-    return _of_calhub(error) or _of_system(error) or _unexpected(error, home)
+    return _of_calhub(error) or _of_system(error) or _of_damage(home) or _unexpected(error, home)
 
 
 def _of_typer(error: typer.TyperException) -> CommandError:
@@ -79,6 +79,21 @@ def _of_system(error: BaseException) -> CommandError | None:
     if isinstance(error, RecursionError | MemoryError):
         return CommandError("There is not enough memory for this.", "Try with less at once.")
     return None
+
+
+def _of_damage(home: Path | None) -> CommandError | None:
+    """What nobody foresaw may come from a damaged database: a flipped byte is any value at all."""
+    if home is None or not (home / "hub.db").exists():
+        return None
+    from calhub.hub import backup
+    from calhub.hub.errors import CorruptDatabase, HubError
+
+    try:
+        problems = backup.check(home)
+        found: HubError | None = CorruptDatabase(f"The database is damaged: {problems[0]}") if problems else None
+    except HubError as damage:
+        found = damage
+    return None if found is None else CommandError(found.message, found.hint)
 
 
 def _unexpected(error: BaseException, home: Path | None) -> CommandError:

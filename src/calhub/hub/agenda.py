@@ -6,7 +6,6 @@ answers before those would have been loaded. Connections are read-only and never
 
 from __future__ import annotations
 
-import json
 import sqlite3
 import time
 from collections import deque
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from calhub.hub.errors import NotFound
+from calhub.hub.jsontext import loads
 from calhub.hub.migrate import as_hub_errors, database_path, ensure_current, open_plain
 
 Shape = dict[str, Any]
@@ -290,7 +290,7 @@ def _expanded(
     from calhub.calendar.recurrence import expand
 
     calendar_id, uid, text = series
-    content = json.loads(text)
+    content = loads(text)
     try:
         for one in expand(content, *gap):
             stored = one.start_ts < horizon[1] and one.end_ts > horizon[0]

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from calhub.hub.database import instant
+from calhub.hub import restored
 from calhub.hub.errors import CorruptDatabase, InvalidValue, NotFound
 from calhub.hub.locks import hub_lock
 from calhub.hub.migrate import (
@@ -54,10 +54,10 @@ def backup(source: Hub | Path, file: Path) -> None:
 def restore(home: Path, file: Path, *, now: datetime | None = None) -> Path | None:
     """Make ``file``, a backup, the hub of ``home``; returns where the replaced database went (None if there was none).
 
-    The backup is checked first and migrated where it is older. Afterwards every replica reads its remote anew and the
-    meta row ``restored`` says when: the restored hub may be older than the remotes, and what it does not know of was
-    not deleted. Raises `NotFound`, `CorruptDatabase`, `NewerDatabase` or `Busy` (a pass is under way), with the hub as
-    it was.
+    The backup is checked first and migrated where it is older. Afterwards every replica reads its remote anew, and
+    until it has done so deletes nothing there (`calhub.hub.restored`): the hub is older than the remotes now, and what
+    it does not know of was not deleted. Raises `NotFound`, `CorruptDatabase`, `NewerDatabase` or `Busy` (a pass is
+    under way), with the hub as it was.
     """
     if not file.exists():
         raise NotFound(f"There is no file {file}.", "Look into the backups folder of the home.")
@@ -150,9 +150,7 @@ def _stage(file: Path, staged: Path, now: datetime) -> None:
     ensure_current(staged, now)
     with closing(open_plain(staged)) as db:
         db.execute("BEGIN IMMEDIATE")
-        db.execute("UPDATE replica SET cursor = NULL")
-        db.execute("UPDATE observation SET pending = 1")
-        db.execute("INSERT OR REPLACE INTO meta (key, value) VALUES ('restored', ?)", (instant(now),))
+        restored.mark_all(db)
         db.execute("COMMIT")
 
 

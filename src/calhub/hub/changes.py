@@ -6,13 +6,13 @@ than the events do.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import Any, Final, Literal, cast
 
 from sqlalchemy import Connection
 
 from calhub.calendar.event import Content
+from calhub.hub.jsontext import loads
 
 Op = Literal["create", "update", "delete"]
 
@@ -64,8 +64,8 @@ def _change(row: tuple[Any, ...]) -> Change:
         event_id=event_id,
         uid=uid,
         op=cast(Op, op),
-        fields=tuple(json.loads(fields)),
-        before=None if before is None else json.loads(before),
+        fields=tuple(loads(fields)),
+        before=None if before is None else loads(before),
         replica_id=replica_id,
         run_id=run_id,
         at=at,

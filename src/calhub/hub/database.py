@@ -10,17 +10,20 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.pool import NullPool, QueuePool
 
-from calhub.hub.errors import NotFound
+from calhub.hub.errors import CorruptDatabase, NotFound
 from calhub.hub.migrate import as_hub_errors, ensure_current, hub_error, open_plain
+
+#: How long a look at the whole file is trusted by a process that keeps the hub open.
+_SOUND_FOR: Final = timedelta(hours=1)
 
 
 def utc_now() -> datetime:
@@ -49,6 +52,7 @@ class Hub:
         self._engine = _engine(self.path, writes=True)
         self._readers = _engine(self.path, writes=False)
         self._writer: Connection | None = None
+        self._checked: datetime | None = None
 
     @classmethod
     def open(cls, home: Path, *, clock: Callable[[], datetime] = utc_now, create: bool = True) -> Hub:
@@ -92,6 +96,7 @@ class Hub:
             except IntegrityError:
                 raise
             except DBAPIError as error:
+                self._drop_writer()
                 raise hub_error(error.orig or error, self.path) from error
             self._hook()
 
@@ -103,6 +108,20 @@ class Hub:
                 yield connection
         except DBAPIError as error:
             raise hub_error(error.orig or error, self.path) from error
+
+    def ensure_sound(self) -> None:
+        """Raise `CorruptDatabase` if SQLite finds damage: called before anything is written to a remote.
+
+        Reads the whole file (10,000 events: 0.1 s), so a good answer holds for an hour.
+        """
+        now = self.clock()
+        if self._checked is not None and now - self._checked < _SOUND_FOR:
+            return
+        with as_hub_errors(self.path), self.read() as conn:
+            found = conn.exec_driver_sql("PRAGMA integrity_check(1)").scalar_one()
+        if found != "ok":
+            raise CorruptDatabase(f"{self.path} is damaged: {found.splitlines()[-1]}.")
+        self._checked = now
 
     def close(self) -> None:
         """Close all connections. Idempotent; the hub cannot be used afterwards."""
@@ -120,6 +139,13 @@ class Hub:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _drop_writer(self) -> None:
+        """After a failure of SQLite nobody knows what state the connection is in; the next write has a new one."""
+        if self._writer is not None:
+            self._writer.invalidate()
+            self._writer.close()
+            self._writer = None
 
     def _hook(self) -> None:
         if self.on_commit is not None:
@@ -147,6 +173,7 @@ def _connect(path: Path, *, writes: bool) -> sqlite3.Connection:
     db = open_plain(path)
     db.execute("PRAGMA foreign_keys = ON")
     db.execute("PRAGMA synchronous = FULL")
+    db.execute("PRAGMA cell_size_check = ON")  # finds damaged pages when they are read, at little cost
     db.execute("PRAGMA temp_store = MEMORY")
     if writes:
         db.execute("PRAGMA journal_mode = WAL")

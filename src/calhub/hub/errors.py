@@ -12,6 +12,7 @@ HubError
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 
 class HubError(Exception):
@@ -48,4 +49,13 @@ class NewerDatabase(HubError):
 
 
 class CorruptDatabase(HubError):
-    """The file is damaged or not a calhub database; it was not touched."""
+    """The file is damaged or not a calhub database; it was not touched. The usual hint names both ways back."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message, hint or _WAYS_BACK)
+
+
+_WAYS_BACK: Final = (
+    "Put back the newest file of the backups folder with `calhub db restore FILE`; without one, move the file away, "
+    "add the accounts again and let `calhub sync` read everything from the remotes."
+)

@@ -6,7 +6,6 @@ year back to three years ahead; `advance` moves it, and `calhub.hub.agenda` expa
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import chain
@@ -17,6 +16,7 @@ from sqlalchemy import Connection
 from calhub.calendar.event import RECURRENCE_UNIT, TIME_UNIT, Content
 from calhub.calendar.recurrence import expand
 from calhub.hub.agenda import ALWAYS, DAY, SERIES
+from calhub.hub.jsontext import loads
 
 BACK: Final = timedelta(days=366)
 AHEAD: Final = timedelta(days=3 * 366)
@@ -113,7 +113,7 @@ def advance(conn: Connection, now: str) -> bool:
             (new_start, new_start),
         )
     for event_id, calendar_id, text in conn.exec_driver_sql(_SERIES).fetchall():
-        _extend(conn, event_id, calendar_id, json.loads(text), (old_end, new_end), fresh=old_end == new_start)
+        _extend(conn, event_id, calendar_id, loads(text), (old_end, new_end), fresh=old_end == new_start)
     _store(conn, (new_start, new_end))
     return True
 

@@ -6,6 +6,7 @@ is still open at the start of a pass means: the outcome is unknown (`calhub.sync
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -13,10 +14,12 @@ from sqlalchemy import Connection, insert, select, update
 
 from calhub.calendar.event import Content
 from calhub.hub.jsontext import dumps, loads
+from calhub.hub.links import chunks
 from calhub.hub.schema import intent
 
 Op = Literal["create", "update", "delete"]
-Closing = Literal["done", "stale", "refused", "failed"]
+#: ``unknown``: no answer came, and the item has been looked at since.
+Closing = Literal["done", "stale", "refused", "failed", "unknown"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,16 +87,30 @@ def close_intent(
     )
 
 
-def failed_create(conn: Connection, replica_id: int, event_id: int, *, before: int | None = None) -> Intent | None:
-    """The event's latest write (before the intent given), if it was a create that failed.
+def failed_identity(conn: Connection, replica_id: int, event_id: int) -> str | None:
+    """The identity of the event's latest write, if it was a create that failed or was never answered.
 
-    The next try takes its identity: a create that arrives after all is then found, not doubled.
+    The next try takes it again: a create that arrives after all is then found, not doubled.
     """
-    query = select(intent).where(intent.c.replica_id == replica_id, intent.c.event_id == event_id)
-    if before is not None:
-        query = query.where(intent.c.id < before)
+    query = select(intent.c.op, intent.c.state, intent.c.remote_id)
+    query = query.where(intent.c.replica_id == replica_id, intent.c.event_id == event_id)
     last = conn.execute(query.order_by(intent.c.id.desc()).limit(1)).one_or_none()
-    return _intent(last) if last is not None and (last.op, last.state) == ("create", "failed") else None
+    return last.remote_id if last is not None and last.op == "create" and last.state in ("failed", "unknown") else None
+
+
+def creates(conn: Connection, replica_id: int, remote_ids: Sequence[str]) -> dict[str, list[Intent]]:
+    """The creates under these identities that were not seen to succeed, oldest first."""
+    found: dict[str, list[Intent]] = {}
+    for part in chunks(remote_ids):
+        rows = conn.execute(
+            select(intent)
+            .where(intent.c.replica_id == replica_id, intent.c.remote_id.in_(part))
+            .where(intent.c.op == "create", intent.c.state != "done")
+            .order_by(intent.c.id)
+        )
+        for row in rows:
+            found.setdefault(row.remote_id, []).append(_intent(row))
+    return found
 
 
 def open_intents(conn: Connection, replica_id: int) -> list[Intent]:

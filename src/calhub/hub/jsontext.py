@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from calhub.hub.errors import CorruptDatabase
+
 _encode = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode
 
 
@@ -13,4 +15,8 @@ def dumps(value: Any) -> str:
 
 
 def loads(text: str) -> Any:
-    return json.loads(text)
+    """Raises `CorruptDatabase`: only what `dumps` made is ever stored."""
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise CorruptDatabase("The database holds a row that cannot be read.") from error

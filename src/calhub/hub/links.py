@@ -110,6 +110,16 @@ def mark_problem(conn: Connection, replica_id: int, remote_id: str, reason: str)
     )
 
 
+def pend_unlinked(conn: Connection, replica_id: int) -> None:
+    """Plan the items again that no link ties to an event, though they are there and can be read."""
+    linked = exists().where(link.c.replica_id == replica_id, link.c.remote_id == observation.c.remote_id)
+    conn.execute(
+        update(observation)
+        .where(observation.c.replica_id == replica_id, observation.c.content.is_not(None), ~linked)
+        .values(pending=1)
+    )
+
+
 def drop_observation(conn: Connection, replica_id: int, remote_id: str) -> None:
     conn.execute(
         delete(observation).where(observation.c.replica_id == replica_id, observation.c.remote_id == remote_id)

@@ -40,6 +40,11 @@ def migration_lock(home: Path) -> Iterator[None]:
         yield
 
 
+def has_synced(home: Path) -> bool:
+    """Whether a replica of this home has ever been locked for a pass; lock files stay."""
+    return next((home / "locks").glob("replica-*.lock"), None) is not None
+
+
 @contextmanager
 def _held(home: Path, name: str, how: int, message: str) -> Iterator[None]:
     folder = home / "locks"

@@ -55,21 +55,25 @@ _MET: Final = (
     "SELECT uid FROM observation WHERE replica_id = :replica AND gone = 0 "
     "AND uid IN (SELECT value FROM json_each(:uids))"
 )
-_LINKED: Final = "SELECT remote_id FROM link WHERE replica_id = ? AND remote_id IN (SELECT value FROM json_each(?))"
+_NAMED: Final = (
+    "SELECT remote_id FROM link WHERE replica_id = :replica AND remote_id IN (SELECT value FROM json_each(:names)) "
+    "UNION ALL SELECT remote_id FROM intent WHERE replica_id = :replica "
+    "AND remote_id IN (SELECT value FROM json_each(:names))"
+)
 
 
 def strangers(conn: Connection, calendar_id: int, replica_id: int, items: Sequence[Item]) -> list[Item]:
-    """The events among the items that meet nothing: no event and no other item of their UID, no link of their name."""
+    """The events among the items that meet nothing: no event or item of their UID, no link or write of their name."""
     counted = Counter(item.uid for item in items)
     uids = dumps([uid for uid in counted if uid])
     taken = set(conn.exec_driver_sql(_MET, {"calendar": calendar_id, "replica": replica_id, "uids": uids}).scalars())
     names = dumps([item.remote_id for item in items])
-    linked = set(conn.exec_driver_sql(_LINKED, (replica_id, names)).scalars())
+    named = set(conn.exec_driver_sql(_NAMED, {"replica": replica_id, "names": names}).scalars())
     return [
         item
         for item in items
         if item.content is not None and item.uid and counted[item.uid] == 1 and item.uid not in taken
-        if item.remote_id not in linked
+        if item.remote_id not in named
     ]
 
 

@@ -7,25 +7,27 @@ since every cold command comes through here.
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
 from calhub.hub.errors import Busy, CorruptDatabase, HubError, NewerDatabase
-from calhub.hub.locks import hub_lock, migration_lock
+from calhub.hub.locks import has_synced, hub_lock, migration_lock
 
 #: The newest version under ``migrations/versions``; a test compares the two.
 HEAD: Final = "0001"
 
 BUSY_SECONDS: Final = 30.0
 
-CORRUPT_HINT: Final = (
-    "Put back the newest file of the backups folder with `calhub db restore FILE`; without one, move the file away, "
-    "add the accounts again and let `calhub sync` read everything from the remotes."
-)
+#: How SQLite words damage. The schema is checked on opening, so a table or column that is missing later was there.
+_DAMAGE: Final = (
+    "not a database", "malformed", "disk image", "unsupported file format", "no such table", "no such column",
+    "could not decode", "vtable constructor failed",
+)  # fmt: skip
 
 
 def database_path(source: Path) -> Path:
@@ -55,9 +57,15 @@ def ensure_current(path: Path, now: datetime | None = None) -> None:
 def version(path: Path) -> str | None:
     """The schema version of the database; None where there is no file or an empty one.
 
-    Raises `NewerDatabase` for versions this code does not know, `CorruptDatabase` for files that are no hub.
+    Raises `NewerDatabase` for versions this code does not know, `CorruptDatabase` for files that are no hub, and for an
+    empty one where there has been a hub.
     """
-    if not path.exists() or path.stat().st_size == 0:
+    if not path.exists():
+        return None
+    if path.stat().st_size == 0:
+        # Taking it for a new hub would hide that all accounts are gone; an interrupted first start is fine.
+        if has_synced(path.parent):
+            raise CorruptDatabase(f"{path} is empty.")
         return None
     with as_hub_errors(path), closing(open_plain(path)) as db:
         tables = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
@@ -67,7 +75,7 @@ def version(path: Path) -> str | None:
             raise CorruptDatabase(f"{path} is an SQLite file, but not a calhub database.", "Choose another home.")
         row = db.execute("SELECT version_num FROM alembic_version").fetchone()
     if row is None:
-        raise CorruptDatabase(f"{path} does not say its schema version.", CORRUPT_HINT)
+        raise CorruptDatabase(f"{path} does not say its schema version.")
     found = str(row[0])
     if not found.isdecimal() or int(found) > int(HEAD):
         raise NewerDatabase(
@@ -87,7 +95,8 @@ def open_plain(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
 
 def problems_of(db: sqlite3.Connection) -> list[str]:
     """What SQLite itself finds wrong: damaged pages and indexes, rows that point nowhere."""
-    found = [str(row[0]) for row in db.execute("PRAGMA integrity_check") if row[0] != "ok"]
+    # Some of SQLite's sentences come under a heading.
+    found = [row[0].splitlines()[-1] for row in db.execute("PRAGMA integrity_check") if row[0] != "ok"]
     for table, rowid, parent, _ in db.execute("PRAGMA foreign_key_check"):
         found.append(f"Row {rowid} of {table} points to a row of {parent} that does not exist.")
     return found
@@ -124,24 +133,34 @@ def as_hub_errors(path: Path) -> Iterator[None]:
     """Turn what SQLite and the file system say about ``path`` into `HubError` with a way out."""
     try:
         yield
-    except (sqlite3.Error, OSError) as error:
+    except (sqlite3.Error, OSError, UnicodeDecodeError) as error:  # SQLite's message may quote damaged text
         raise hub_error(error, path) from error
 
 
 def hub_error(error: BaseException, path: Path) -> HubError:
     """The `HubError` that says what an error of SQLite or the file system means for the user."""
     text = str(error).lower()
-    if "not a database" in text or "malformed" in text or "disk image" in text:
-        return CorruptDatabase(f"{path} is damaged or not a database.", CORRUPT_HINT)
+    if isinstance(error, UnicodeDecodeError) or any(sign in text for sign in _DAMAGE):
+        return CorruptDatabase(f"{path} is damaged or not a database.")
     if "is locked" in text:
         return Busy("Another process is writing to the hub.", "Try again in a moment.")
-    if "disk is full" in text or "no space" in text:
+    failing = "disk i/o error" in text
+    if "disk is full" in text or "no space" in text or (failing and _is_full(path)):
         return HubError(f"The disk that holds {path.parent} is full.", "Free some space; nothing was changed.")
+    if failing:
+        return HubError(f"The disk that holds {path.parent} reports an error.", "Check the disk, then: calhub db check")
     if "readonly" in text or "read-only" in text or "permission denied" in text:
         return HubError(f"{path.parent} cannot be written to.", "Check its permissions, or choose another --home.")
     if "unable to open" in text or isinstance(error, OSError):
         return HubError(f"{path} cannot be opened.", "Check that its folder exists and belongs to you.")
     return HubError(f"The database refused: {error}.", "Run `calhub db check`.")
+
+
+def _is_full(path: Path) -> bool:
+    """SQLite cannot always tell: its shared memory file, which a full disk does not take, is an I/O error to it."""
+    with suppress(OSError):
+        return shutil.disk_usage(path.parent).free < 1024**2
+    return False
 
 
 def _create_file(path: Path) -> None:
@@ -159,7 +178,7 @@ def _migrate_existing(path: Path, found: str, now: datetime) -> None:
         with closing(open_plain(path)) as db:
             problems = problems_of(db)
         if problems:
-            raise CorruptDatabase(f"After the migration the database was not sound: {problems[0]}", CORRUPT_HINT)
+            raise CorruptDatabase(f"After the migration the database was not sound: {problems[0]}")
     except BaseException:
         put_back(backup, path)
         raise

@@ -209,11 +209,12 @@ intent = Table(
     Column("created", Text, nullable=False),
     Column("closed", Text),
     CheckConstraint("op IN ('create','update','delete')", name="intent_op"),
-    CheckConstraint("state IN ('open','done','stale','refused','failed')", name="intent_state"),
+    CheckConstraint("state IN ('open','done','stale','refused','failed','unknown')", name="intent_state"),
     CheckConstraint("(state = 'open') = (closed IS NULL)", name="intent_closed"),
     Index("intent_one_open", "replica_id", "event_id", unique=True, sqlite_where=text("state = 'open'")),
     Index("intent_run", "run_id"),
     Index("intent_event", "replica_id", "event_id"),
+    Index("intent_remote", "replica_id", "remote_id"),
 )
 
 conflict = Table(

@@ -56,8 +56,10 @@ def write(
 ) -> None:
     """Put (or with None delete) an event in the hub and in every replica that takes writes, or nowhere.
 
-    Raises AtomicFailed after the roll-back, Busy when a pass holds one of the replicas (nothing was tried then).
+    Raises AtomicFailed after the roll-back, Busy when a pass holds one of the replicas, CorruptDatabase when
+    the hub is damaged (nothing was tried then).
     """
+    hub.ensure_sound()
     with hub.read() as conn:
         replicas = [each for each in accounts.replicas(conn, calendar_id=calendar_id) if each.state != "paused"]
         before = events.event(conn, calendar_id, uid, deleted=True)

@@ -33,7 +33,10 @@ class Pass:
     replica: Replica
     provider: Provider
     report: RunReport
+    #: List everything anew; also set where there is no cursor to go on from.
     full: bool = False
+    #: The hub's seq when it was restored from a backup, until the replica has gone through a pass.
+    restored: int | None = None
     progress: Progress = no_progress
     out_of_time: Callable[[], bool] = lambda: False
     #: Events of a discarded hold: the other side was declared right, so the guard lets them through.

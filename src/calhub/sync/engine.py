@@ -10,10 +10,10 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 
-from calhub.hub import accounts, horizon, inbox, links, runs
+from calhub.hub import accounts, horizon, inbox, links, restored, runs
 from calhub.hub.accounts import Account, Replica
 from calhub.hub.database import Hub
-from calhub.hub.errors import Busy, HubError
+from calhub.hub.errors import Busy, CorruptDatabase, HubError
 from calhub.hub.locks import replica_lock
 from calhub.providers.base import Provider, ProviderError, Trait
 from calhub.sync.context import OutOfTime, Pass
@@ -134,6 +134,7 @@ class Session:
             # Read again under the lock: another pass may just have moved the cursor.
             replica = accounts.replica(conn, replica.id)
             account = accounts.account(conn, replica.account)
+            restored_at = restored.since(conn, replica.id)
             report.run_id = runs.start_run(conn, replica, kind="sync", now=hub.now())
         try:
             if account.id not in self._providers:
@@ -147,7 +148,8 @@ class Session:
             replica=replica,
             provider=self._providers[account.id],
             report=report,
-            full=self._full,
+            full=self._full or replica.cursor is None,
+            restored=restored_at,
             progress=self._progress,
             out_of_time=self._out_of_time,
         )
@@ -170,6 +172,8 @@ class Session:
             self._mark(of.replica, error)
         except OutOfTime:
             of.report.fail(None, "The time for this sync was over; the rest goes on with the next one.")
+        except CorruptDatabase:
+            raise  # no pass can be trusted with it
         except HubError as error:
             of.report.fail(None, error.message)
         finally:
@@ -200,6 +204,7 @@ class Session:
                     accounts.set_account_state(conn, of.replica.account_id, "ok", None)
             if of.completed:
                 accounts.update_replica(conn, of.replica.id, phase="steady")
+                restored.over(conn, of.replica.id)
         self._record(report)
 
     def _record(self, report: RunReport) -> None:

@@ -67,6 +67,8 @@ def _store(
         taken = take(of, conn, fresh) if take is not None and fresh else ()
         links.observe_items(conn, of.replica.id, fresh, now=now, settled={item.remote_id for item in taken})
         links.observe_gone(conn, of.replica.id, [*page.removed, *absent], now=now)
+        if of.full and page.complete:
+            links.pend_unlinked(conn, of.replica.id)  # links may have been lost; the listing itself shows no news then
         if page.cursor is not None:
             accounts.update_replica(conn, of.replica.id, cursor=page.cursor)
     return taken

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from calhub.calendar.event import InvalidEvent
+from calhub.calendar.event import Content, InvalidEvent
 from calhub.calendar.fields import project
 from calhub.hub import events, inbox, links, lookup
 from calhub.hub.events import StoredEvent
@@ -16,6 +16,7 @@ from calhub.hub.links import Link, Observation
 from calhub.providers.base import Item
 from calhub.sync import guard
 from calhub.sync.context import Pass, hub_side, title
+from calhub.sync.identity import created_by_us
 from calhub.sync.plan import Bases, Pull, RemoteSide, plan_pull
 
 
@@ -24,6 +25,7 @@ class Pair:
     """An observation with the event it belongs to.
 
     ``twin``: another live item stands for the same UID. ``moved``: the item is gone under this name only.
+    ``sent``: what we created it with, though no answer said so.
     """
 
     seen: Observation
@@ -31,6 +33,7 @@ class Pair:
     link: Link | None
     twin: bool = False
     moved: bool = False
+    sent: Content | None = None
 
 
 def pull(of: Pass, remote_ids: Sequence[str]) -> bool:
@@ -39,6 +42,8 @@ def pull(of: Pass, remote_ids: Sequence[str]) -> bool:
     of.discarded |= discarded
     steps = list(_steps(of, remote_ids, discarded))
     fresh = [step for step in steps if (step.op, step.uid) not in released]
+    if of.restored is not None:  # a person put an old hub back: that the remotes have moved on is no accident
+        fresh = [step for step in fresh if step.op != "update"]
     with of.hub.read() as conn:
         linked = links.link_count(conn, of.replica.id)
     reason = guard.check(fresh, side="hub", linked=linked, limits=of.limits, first_pass=of.first_pass)
@@ -129,10 +134,15 @@ def _pairs(conn: Connection, of: Pass, remote_ids: Sequence[str]) -> list[Pair]:
     by_event = links.links_by_event(conn, of.replica.id, [stored.id for stored in by_uid.values()])
     live = lookup.live_twins(conn, of.replica.id, uids)
     named = links.observations(conn, of.replica.id, [link.remote_id for link in by_event.values()])
+    ours = created_by_us(conn, of, [each for each in seen.values() if each.remote_id not in direct and not each.gone])
     pairs = []
     for remote_id in remote_ids:
         each = seen.get(remote_id)
         if each is None or each.problem is not None:
+            continue
+        if remote_id in ours:
+            event, sent = ours[remote_id]
+            pairs.append(Pair(seen=each, stored=event, link=None, sent=sent))
             continue
         link = direct.get(remote_id)
         stored = linked_events.get(link.event_id) if link else by_uid.get(each.uid or "")
@@ -164,9 +174,15 @@ def _plan(of: Pass, pair: Pair, discarded: set[str]) -> Pull:
     return plan_pull(
         hub_side(pair.stored, pair.link) if pair.stored is not None else None,
         RemoteSide(content=pair.seen.content, modified=pair.seen.modified),
-        Bases(remote=pair.link.base_remote, hub=pair.link.base_hub) if pair.link is not None else None,
+        _bases(pair),
         policy,
     )
+
+
+def _bases(pair: Pair) -> Bases | None:
+    if pair.link is not None:
+        return Bases(remote=pair.link.base_remote, hub=pair.link.base_hub)
+    return Bases(remote=pair.sent, hub=pair.sent) if pair.sent is not None else None
 
 
 def _carry_alone(conn: Connection, of: Pass, pair: Pair, discarded: set[str]) -> None:

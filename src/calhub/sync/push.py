@@ -75,9 +75,11 @@ def push(of: Pass) -> bool:
     with of.hub.read() as conn:
         upto = changes.last_seq(conn)
     ids = _candidates(of)
+    if ids:
+        of.hub.ensure_sound()
+    hub_changed = _keep_remote(of, ids) or bool(of.discarded)
     if not _admit(of, ids):
         return False
-    hub_changed = bool(of.discarded)
     for _ in range(ROUNDS):
         doubtful = _write_all(of, ids)
         if not doubtful:
@@ -122,8 +124,27 @@ def _admit(of: Pass, ids: Sequence[int]) -> bool:
     return reason is None
 
 
+def _keep_remote(of: Pass, ids: Sequence[int]) -> bool:
+    """After a restore no remote loses an event because the old hub, or another remote, lacks it (Q10).
+
+    The event comes back into the hub instead, unless a person has deleted it since. Returns whether one did.
+    """
+    if of.restored is None:
+        return False
+    kept: set[str] = set()
+    for chunk in links.chunks(ids):
+        with of.hub.read() as conn:
+            asked = lookup.asked_for(conn, chunk)
+            work = _work(conn, of, chunk)
+        deletes = [each.stored for each in work if each.write is not None and each.write.op == "delete"]
+        kept |= {stored.uid for stored in deletes if stored.rev <= of.restored or stored.id not in asked}
+    if kept:
+        _take_back(of, ids, kept)
+    return bool(kept)
+
+
 def _take_back(of: Pass, ids: Sequence[int], uids: set[str]) -> None:
-    """A discarded push: the remote is right, so the hub's own changes of these events are undone."""
+    """The remote is right (after a discarded hold, say), so the hub's own changes of these events are undone."""
     with of.hub.transaction() as conn:
         for each in _work(conn, of, ids):
             if each.stored.uid not in uids or each.write is None:
@@ -217,8 +238,8 @@ def journal_writes(conn: Connection, of: Pass, ids: Sequence[int]) -> list[tuple
 
 
 def _identity(conn: Connection, of: Pass, stored: StoredEvent) -> str:
-    failed = journal.failed_create(conn, of.replica.id, stored.id)
-    return failed.remote_id if failed is not None else of.provider.reserve(of.replica.remote_id, stored.uid)
+    failed = journal.failed_identity(conn, of.replica.id, stored.id)
+    return failed or of.provider.reserve(of.replica.remote_id, stored.uid)
 
 
 def _call(of: Pass, planned: list[tuple[Work, Intent]]) -> Iterator[tuple[Work, Intent, Outcome | ProviderError]]:

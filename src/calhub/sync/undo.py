@@ -31,6 +31,8 @@ def undo(hub: Hub, connect: Callable[[Account], Provider], run_id: int, dry_run:
     guard. Anything changed since the run is skipped, with the reason. Raises NotFound, Busy and ProviderError; then
     nothing has been changed, except items already counted in the journal under the new run.
     """
+    if not dry_run:
+        hub.ensure_sound()
     with hub.read() as conn:
         row = runs.run_row(conn, run_id)
         if row.replica_id is None:

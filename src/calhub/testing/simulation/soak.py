@@ -84,7 +84,7 @@ def stage() -> Iterator[Stage]:
 
 
 #: Steps of a run in a soak. Most faults need few; so most runs are short.
-LENGTHS: Final = (4, 6, 8, 8, 12, 12, 20, 50)
+LENGTHS: Final = (4, 5, 6, 7, 8, 8, 10, 12, 16, 50)
 
 
 def play_seed(on: Stage, seed: int, steps: int | None = None) -> Played:

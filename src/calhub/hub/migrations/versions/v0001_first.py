@@ -199,7 +199,7 @@ def upgrade() -> None:
         sa.Column("closed", sa.Text()),
         sa.CheckConstraint("(state = 'open') = (closed IS NULL)", name="intent_closed"),
         sa.CheckConstraint("op IN ('create','update','delete')", name="intent_op"),
-        sa.CheckConstraint("state IN ('open','done','stale','refused','failed')", name="intent_state"),
+        sa.CheckConstraint("state IN ('open','done','stale','refused','failed','unknown')", name="intent_state"),
         sa.ForeignKeyConstraint(["replica_id"], ["replica.id"], ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("id"),
     )
@@ -208,6 +208,7 @@ def upgrade() -> None:
     )
     op.create_index("intent_run", "intent", ["run_id"])
     op.create_index("intent_event", "intent", ["replica_id", "event_id"])
+    op.create_index("intent_remote", "intent", ["replica_id", "remote_id"])
     op.create_table(
         "link",
         sa.Column("id", sa.Integer(), nullable=False),
