@@ -76,6 +76,7 @@ kill: $(READY)
 
 docs: $(READY)
 	$(BIN)/python scripts/cli_reference.py
+	$(BIN)/python scripts/field_tables.py
 
 clean:
 	rm -rf .venv .archives .fuzz .bench .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist

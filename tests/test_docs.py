@@ -8,9 +8,11 @@ from typing import Final
 
 import pytest
 
+from calhub.calendar.event import FIELDS
 from calhub.cli.context import SETTINGS, Setting
 from calhub.providers.registry import KINDS
 from scripts.cli_reference import PAGE, commands, options, reference
+from scripts.field_tables import TABLES, page, table
 
 ROOT: Final = Path(__file__).parent.parent
 PAGES: Final = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").glob("*.md")])
@@ -22,6 +24,14 @@ COMMANDS: Final = dict(commands())
 def test_reference_is_current() -> None:
     """docs/cli.md is what `make docs` would write now."""
     assert reference() == PAGE.read_text()
+
+
+@pytest.mark.parametrize("kind", TABLES)
+def test_field_table_is_current(kind: str) -> None:
+    """docs/providers-KIND.md is what `make docs` would write now, and speaks of every field once."""
+    assert table(kind) == page(kind).read_text()
+    named = [name for field in TABLES[kind][2] for name in field.names.split(", ")]
+    assert sorted(named) == sorted(FIELDS)
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -9,6 +9,7 @@ import pytest
 from bench.instant import Prepared
 from calhub.providers.base import Item, Provider
 from calhub.providers.caldav import connect
+from calhub.providers.vault import MemoryVault
 from calhub.testing.contract import Versions
 from calhub.testing.corpus import samples
 from calhub.testing.davserver import CALENDAR, DavServer
@@ -24,7 +25,7 @@ def server() -> Iterator[DavServer]:
 
 @pytest.fixture
 def provider(server: DavServer) -> Iterator[Provider]:
-    provider = connect({"url": server.url, "username": "user"}, {"password": "secret"})
+    provider = connect({"url": server.url, "username": "user"}, MemoryVault({"password": "secret"}))
     yield provider
     provider.close()
 

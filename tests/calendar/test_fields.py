@@ -10,8 +10,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from calhub.calendar.event import RECURRENCE_UNIT, TIME_UNIT, Content
-from calhub.calendar.fields import CANCELLED, CLEARED, Clash, apply, changed_fields, diff, merge, path_name, project
+from calhub.calendar.event import FIELDS, RECURRENCE_UNIT, TIME_UNIT, Content
+from calhub.calendar.fields import (
+    CANCELLED,
+    CLEARED,
+    Clash,
+    apply,
+    changed_fields,
+    diff,
+    merge,
+    path_name,
+    project,
+    restore,
+)
 from calhub.calendar.recurrence import expand, validate
 
 Prefer = Literal["hub", "remote"]
@@ -440,3 +451,90 @@ def test_project_tells_the_end_in_the_zone_of_the_start() -> None:
     keeps = frozenset({"start", "end", "time_zone", "title", "rrule"})
 
     assert series(end="2026-01-05T18:00:00") == project(flight, keeps)
+
+
+# What a provider that keeps less than all can hold, and the way back.
+
+INSTANTS = FIELDS - {"time_zone", "end_time_zone", "zones"}
+
+
+@pytest.mark.parametrize(
+    ("content", "held"),
+    [
+        (
+            {"start": "2026-07-01T10:00:00", "end": "2026-07-01T11:00:00", "time_zone": "Europe/Berlin"},
+            {"start": "2026-07-01T08:00:00", "end": "2026-07-01T09:00:00", "time_zone": "UTC"},
+        ),
+        (
+            {"start": "2026-07-01T10:00:00", "end": "2026-07-01T11:00:00"},
+            {"start": "2026-07-01T10:00:00", "end": "2026-07-01T11:00:00", "time_zone": "UTC"},
+        ),
+        (
+            {
+                "start": "2026-07-01T10:00:00", "end": "2026-07-01T10:30:00", "time_zone": "Europe/Berlin",
+                "end_time_zone": "Europe/Lisbon",
+            },
+            {"start": "2026-07-01T08:00:00", "end": "2026-07-01T09:30:00", "time_zone": "UTC"},
+        ),
+        ({"start": "2026-07-01", "all_day": True}, {"start": "2026-07-01", "all_day": True}),
+        (
+            {"start": "2026-07-01T10:00:00", "time_zone": "Europe/Berlin", "rrule": "FREQ=DAILY"},
+            {"start": "2026-07-01T10:00:00", "time_zone": "Europe/Berlin", "rrule": "FREQ=DAILY"},
+        ),
+    ],
+)  # fmt: skip
+def test_without_zones_times_are_instants(content: Content, held: Content) -> None:
+    """A single event is told in UTC; a series stays in its zone."""
+    assert held == project(content, INSTANTS)
+    assert held == project(held, INSTANTS)
+
+
+@pytest.mark.parametrize(
+    ("content", "held", "expected"),
+    [
+        (
+            {"start": "2026-07-01T10:00:00", "end": "2026-07-01T11:00:00", "time_zone": "Europe/Berlin"},
+            {"start": "2026-12-01T08:00:00", "end": "2026-12-01T09:30:00", "time_zone": "UTC"},
+            {"start": "2026-12-01T09:00:00", "end": "2026-12-01T10:30:00", "time_zone": "Europe/Berlin"},
+        ),
+        (
+            {"start": "2026-07-01T10:00:00", "end": "2026-07-01T11:00:00"},
+            {"start": "2026-07-01T12:00:00", "end": "2026-07-01T13:00:00", "time_zone": "UTC"},
+            {"start": "2026-07-01T12:00:00", "end": "2026-07-01T13:00:00"},
+        ),
+        (
+            {
+                "start": "2026-07-01T10:00:00", "end": "2026-07-01T10:30:00", "time_zone": "Europe/Berlin",
+                "end_time_zone": "Europe/Lisbon",
+            },
+            {"start": "2026-07-01T09:00:00", "end": "2026-07-01T10:30:00", "time_zone": "UTC"},
+            {
+                "start": "2026-07-01T11:00:00", "end": "2026-07-01T11:30:00", "time_zone": "Europe/Berlin",
+                "end_time_zone": "Europe/Lisbon",
+            },
+        ),
+        (
+            {"start": "2026-07-01T10:00:00", "end": "2026-07-01T11:00:00", "time_zone": "Europe/Berlin"},
+            {"start": "2026-07-01", "end": "2026-07-02", "all_day": True},
+            {"start": "2026-07-01", "end": "2026-07-02", "all_day": True},
+        ),
+        (
+            {"start": "2026-07-01", "end": "2026-07-02", "all_day": True},
+            {"start": "2026-07-01T10:00:00", "end": "2026-07-01T11:00:00", "time_zone": "UTC"},
+            {"start": "2026-07-01T10:00:00", "end": "2026-07-01T11:00:00", "time_zone": "UTC"},
+        ),
+    ],
+)  # fmt: skip
+def test_times_come_back_by_the_clocks_they_were_in(content: Content, held: Content, expected: Content) -> None:
+    """What moved there moves here; the zones stay, and so does what cannot be held."""
+    content, expected = ({**each, "title": "Lunch", "color": "red"} for each in (content, expected))
+    keeps = INSTANTS - {"color"}
+
+    assert expected == restore(content, {**held, "title": "Lunch"}, keeps)
+    assert {**held, "title": "Lunch"} == project(expected, keeps)
+
+
+def test_nothing_changed_there_changes_nothing_here() -> None:
+    content = {"start": "2026-10-25T02:30:00", "time_zone": "Europe/Berlin", "title": "Twice in that night"}
+
+    assert content == restore(content, project(content, INSTANTS), INSTANTS)

@@ -340,21 +340,27 @@ def test_instants_sort_as_text() -> None:
 _NEXT_VERSION = """
 import sqlalchemy as sa
 from alembic import op
-revision, down_revision, branch_labels, depends_on = "0002", "0001", None, None
+revision, down_revision, branch_labels, depends_on = "{next}", "{head}", None, None
 def upgrade():
     op.add_column("calendar", sa.Column("note", sa.Text()))
-    {}
+    {fault}
 """
+_HEAD = migrate.HEAD
+_NEXT = f"{int(_HEAD) + 1:04d}"
+
+
+def next_migration(fault: str = "pass") -> str:
+    return _NEXT_VERSION.format(next=_NEXT, head=_HEAD, fault=fault)
 
 
 @pytest.fixture
 def next_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of the migrations with room for a version 0002; the code thinks 0002 is its own."""
+    """A copy of the migrations with room for another version, which the code thinks is its own."""
     room = tmp_path / "code"
     shutil.copytree(Path(migrate.__file__).parent / "migrations", room / "migrations")
     monkeypatch.setattr(migrate, "__file__", str(room / "migrate.py"))
-    monkeypatch.setattr(migrate, "HEAD", "0002")
-    return room / "migrations" / "versions" / "v0002_note.py"
+    monkeypatch.setattr(migrate, "HEAD", _NEXT)
+    return room / "migrations" / "versions" / f"v{_NEXT}_note.py"
 
 
 @pytest.fixture
@@ -366,7 +372,7 @@ def old_home(home: Path) -> Path:
 
 def test_migration_backs_up_first(old_home: Path, next_version: Path) -> None:
     """An older database is copied to backups, then migrated with its data."""
-    next_version.write_text(_NEXT_VERSION.format("pass"))
+    next_version.write_text(next_migration())
     with Hub.open(old_home) as hub:
         assert names(hub) == ["Work"]
 
@@ -374,7 +380,7 @@ def test_migration_backs_up_first(old_home: Path, next_version: Path) -> None:
         assert db.execute("SELECT name, note FROM calendar").fetchall() == [("Work", None)]
     (copy,) = (old_home / "backups").iterdir()
     with closing(sqlite3.connect(copy)) as db:
-        assert db.execute("SELECT version_num FROM alembic_version").fetchall() == [("0001",)]
+        assert db.execute("SELECT version_num FROM alembic_version").fetchall() == [(_HEAD,)]
         assert db.execute("SELECT name FROM calendar").fetchall() == [("Work",)]
 
 
@@ -390,20 +396,20 @@ def test_failed_migration_leaves_the_old_database(
     old_home: Path, next_version: Path, fault: str, error: type[Exception]
 ) -> None:
     """If a migration fails, or its result is not sound, the database is as before and the error is raised."""
-    next_version.write_text(_NEXT_VERSION.format(fault))
+    next_version.write_text(next_migration(fault))
 
     with pytest.raises(error):
         Hub.open(old_home)
     with closing(sqlite3.connect(old_home / "hub.db")) as db:
-        assert db.execute("SELECT version_num FROM alembic_version").fetchall() == [("0001",)]
+        assert db.execute("SELECT version_num FROM alembic_version").fetchall() == [(_HEAD,)]
         assert db.execute("SELECT * FROM secret").fetchall() == []
         assert "note" not in {row[1] for row in db.execute("PRAGMA table_info(calendar)")}
 
 
 def test_no_migration_beside_a_pass(old_home: Path, next_version: Path) -> None:
     """While a pass is under way, the schema is not changed."""
-    next_version.write_text(_NEXT_VERSION.format("pass"))
+    next_version.write_text(next_migration())
 
     with replica_lock(old_home, 1), pytest.raises(Busy):
         Hub.open(old_home)
-    assert migrate.version(old_home / "hub.db") == "0001"
+    assert migrate.version(old_home / "hub.db") == _HEAD

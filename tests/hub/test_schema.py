@@ -15,6 +15,7 @@ from calhub.hub.database import Hub
 ROWS: dict[str, dict[str, Any]] = {
     "account": {"id": 1, "name": "home", "provider": "caldav", "created": "t"},
     "secret": {"account_id": 1, "name": "password", "sealed": "aesgcm:"},
+    "breaker": {"account_id": 1, "state": "open", "failures": 5, "until": "t"},
     "calendar": {"id": 1, "name": "Work", "created": "t"},
     "replica": {"id": 1, "calendar_id": 1, "account_id": 1, "remote_id": "/r", "remote_name": "R", "created": "t"},
     "event": {"id": 1, "calendar_id": 1, "uid": "u", "content": "{}", "rev": 1, "updated": "t"},
@@ -47,6 +48,8 @@ WRONG: list[tuple[str, str, dict[str, Any]]] = [
     ("account_state", "account", {"id": 2, "name": "n", "state": "fine"}),
     ("account_name", "account", {"id": 2, "name": ""}),
     ("account.name", "account", {"id": 2}),
+    ("breaker_state", "breaker", {"state": "ajar"}),
+    ("breaker_until", "breaker", {"until": None}),
     ("calendar_name", "calendar", {"id": 2, "name": ""}),
     ("calendar.name", "calendar", {"id": 2}),
     ("replica_one_per_remote", "replica", {"id": 2}),

@@ -13,6 +13,7 @@ from calhub.providers.base import Page, ProviderError, Refused, RemoteCalendar, 
 from calhub.providers.feed import CALENDAR, FeedProvider
 from calhub.providers.http import Answer
 from calhub.providers.registry import connect
+from calhub.providers.vault import MemoryVault
 from calhub.testing.contract import Remote, Versions, event, listing
 
 URL = "https://example.org/private-0123456789/basic.ics"
@@ -334,7 +335,7 @@ def test_other_calendars_do_not_exist() -> None:
 def test_bad_settings(url: str) -> None:
     """Anything but a web address is refused at once."""
     with pytest.raises(ProviderError) as caught:
-        connect("feed", {"url": url}, {})
+        connect("feed", {"url": url}, MemoryVault())
     assert caught.value.trait is Trait.FATAL
 
 
@@ -366,7 +367,7 @@ def server() -> Iterator[ThreadingHTTPServer]:
 
 def test_over_http(server: ThreadingHTTPServer) -> None:
     """The real way: credentials from the address, one request for each listing, 304 the second time."""
-    provider = connect("feed", {"url": f"http://ann:p%20w@127.0.0.1:{server.server_port}/a.ics"}, {})
+    provider = connect("feed", {"url": f"http://ann:p%20w@127.0.0.1:{server.server_port}/a.ics"}, MemoryVault())
     first = listing(Remote(provider, CALENDAR))
     second = listing(Remote(provider, CALENDAR), first.cursor, first.versions())
     provider.close()
@@ -379,7 +380,7 @@ def test_over_http(server: ThreadingHTTPServer) -> None:
 
 def test_wrong_password_over_http(server: ThreadingHTTPServer) -> None:
     """A refused sign-in is LOGIN."""
-    provider = connect("feed", {"url": f"http://127.0.0.1:{server.server_port}/a.ics"}, {})
+    provider = connect("feed", {"url": f"http://127.0.0.1:{server.server_port}/a.ics"}, MemoryVault())
     with pytest.raises(ProviderError) as caught:
         provider.discover()
     provider.close()

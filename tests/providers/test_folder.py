@@ -15,6 +15,7 @@ from calhub.providers import files
 from calhub.providers.base import Done, NotSent, Page, ProviderError, Refused, RemoteCalendar, Stale, Trait
 from calhub.providers.folder import LARGEST, FolderProvider
 from calhub.providers.registry import connect
+from calhub.providers.vault import MemoryVault
 from calhub.testing.contract import ProviderContract, Remote, Versions, event, listing, vevent
 
 #: The clock stands still where files written by a test are young for all its length, or old from the first moment.
@@ -442,7 +443,7 @@ def test_unreadable_file_is_looked_at_again(tmp_path: Path, monkeypatch: pytest.
 def test_bad_settings(url: str) -> None:
     """Anything but a full path is refused at once."""
     with pytest.raises(ProviderError) as caught:
-        connect("folder", {"url": url}, {})
+        connect("folder", {"url": url}, MemoryVault())
     assert caught.value.trait is Trait.FATAL
 
 
@@ -454,4 +455,4 @@ def test_settings(tmp_path: Path, spelling: str) -> None:
     put(folder, "a")
     url = spelling.format(str(folder).replace(" ", "%20") if "file" in spelling else folder)
 
-    assert [entry.name for entry in connect("folder", {"url": url}, {}).discover()] == ["my work"]
+    assert [entry.name for entry in connect("folder", {"url": url}, MemoryVault()).discover()] == ["my work"]

@@ -10,6 +10,7 @@ import pytest
 from calhub.providers.base import Done, NotSent, ProviderError, Refused, Stale, Trait, Unknown, WriteRequest
 from calhub.providers.layers import LONGEST, Call, DryRun, Layer, Recording, Retry
 from calhub.providers.registry import KINDS, connect
+from calhub.providers.vault import MemoryVault
 from calhub.testing.contract import ProviderContract, Remote, Versions, event, listing
 from calhub.testing.memory import How, MemoryProvider, MemoryService
 
@@ -309,12 +310,12 @@ def test_recording_tells_of_crashes(service: MemoryService, calendar: str) -> No
 
 def test_kinds() -> None:
     """The kinds are those documented, in order."""
-    assert KINDS == ("caldav", "folder", "feed")
+    assert KINDS == ("google", "microsoft", "notion", "caldav", "folder", "feed")
 
 
 def test_connect_retries(tmp_path: object) -> None:
     """A provider comes wrapped, so that passing failures are retried."""
-    provider = connect("folder", {"url": str(tmp_path)}, {})
+    provider = connect("folder", {"url": str(tmp_path)}, MemoryVault())
 
     assert isinstance(provider, Retry)
     assert [entry.id for entry in provider.discover()] == ["."]
@@ -323,7 +324,7 @@ def test_connect_retries(tmp_path: object) -> None:
 def test_unknown_kind() -> None:
     """An unknown kind is an error that names the known ones."""
     with pytest.raises(ProviderError) as caught:
-        connect("carrier pigeon", {}, {})
+        connect("carrier pigeon", {}, MemoryVault())
 
     assert caught.value.trait is Trait.FATAL
     assert "folder" in caught.value.hint

@@ -21,6 +21,7 @@ from calhub.hub.accounts import Account
 from calhub.hub.database import Hub
 from calhub.providers import folder
 from calhub.providers.base import Provider
+from calhub.providers.vault import MemoryVault
 from calhub.sync import engine
 from calhub.testing.world import VirtualClock
 
@@ -105,7 +106,7 @@ class Folders:
                 )
 
     def connect(self, account: Account) -> Provider:
-        return folder.connect(account.settings, {})
+        return folder.connect(account.settings, MemoryVault())
 
     def sync(self) -> None:
         reports = engine.sync(self.hub, self.connect)

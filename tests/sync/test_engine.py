@@ -529,3 +529,17 @@ def test_second_item_with_one_uid_is_quarantined(world: World) -> None:
     assert report.counts["quarantined"] == 1
     assert world.contents["a"]["title"] == "first"
     assert len(one.service.calendars[one.calendar].rows) == 2
+
+
+def test_a_deletion_that_went_through_at_the_last_try_is_done(world: World) -> None:
+    """Nobody knows so until the item is looked at; by then there is no event left to be tried again."""
+    remote = world.add_remote()
+    world.put("a")
+    world.sync()
+    world.delete("a")
+    remote.service.fail("delete", "lost-before", times=2)
+    remote.service.fail("delete", "lost-after")
+    world.sync()
+
+    assert remote.contents == {}
+    assert not world.open_work()

@@ -209,7 +209,7 @@ CASES: dict[str, tuple[str, Callable[[Patch], None], str]] = {
            "hub creates e2: title t0002\nhub creates e3: title t0003\nhub creates e4: title t0004\nsync\nfull sync"),
     "Q5": ("Q5", does_not_look_after_doubt,
            "remote work: rewrites_uid\n" + CREATE_E1 + "work fails: create lost-after, 1 times after 0 good\nsync"),
-    "Q7": ("Q1", leaves_intents_open, ORDINARY + "hub creates e1: title t0001\nsync, killed at moment 19\n"),
+    "Q7": ("Q1", leaves_intents_open, ORDINARY + "hub creates e1: title t0001\nsync, killed at moment 22\n"),
     "Q8": ("Q8", writes_what_is_written, ORDINARY + "work creates e1: title t0001\nfull sync\n"),
     "Q9": ("Q9", lets_everything_through,
            ORDINARY + "hub creates e1: title t0001\nhub creates e2: title t0002\nhub creates e3: title t0003\nsync\n"

@@ -14,7 +14,7 @@ from typing import Any, Final, Literal, TypeAlias
 from calhub.calendar.event import KEYED_FIELDS, RECURRENCE_UNIT, TIME_UNIT, Content
 from calhub.calendar.frame import frame_of
 from calhub.calendar.move import follow
-from calhub.calendar.recurrence import Series
+from calhub.calendar.recurrence import Series, is_recurring
 
 Path: TypeAlias = tuple[str, ...]
 Patch: TypeAlias = dict[Path, tuple[Any, Any]]
@@ -134,8 +134,11 @@ def project(content: Content, keeps: frozenset[str]) -> Content:
     """What is left of the content where only the fields ``keeps`` can be held. Meaning is kept as far as that goes.
 
     Overrides are projected too; one that says nothing any more is left out. Without ``end_time_zone`` the end is
-    told in the zone of the start.
+    told in the zone of the start. Without ``time_zone`` a single event is told in UTC, a floating one as if it were; a
+    series stays in its zone, since a rule means something else in another one. `restore` is the way back.
     """
+    if "time_zone" not in keeps:
+        content, keeps = _in_utc(content), keeps | {"time_zone"}
     if content.keys() <= keeps and "overrides" not in content:
         return content
     if "end_time_zone" in content and "end_time_zone" not in keeps:
@@ -146,6 +149,40 @@ def project(content: Content, keeps: frozenset[str]) -> Content:
         patches = {rid: patch for rid, patch in patches.items() if patch or not content["overrides"][rid]}
         _put(result, "overrides", patches or None)
     return result
+
+
+def restore(content: Content, held: Content, keeps: frozenset[str]) -> Content:
+    """``content`` with what a provider that keeps ``keeps`` now holds of it: the inverse of `project`.
+
+    The result projects to ``held``; fields that cannot be held stay, and times are told in the zones of ``content``
+    unless ``held`` moves them to another one.
+    """
+    mine = project(content, keeps)
+    patch = diff(mine, held)
+    if not any((name,) in patch for name in TIME_UNIT):
+        return apply(content, patch)
+    result = apply(content, {path: pair for path, pair in patch.items() if path[0] not in TIME_UNIT})
+    times: Content = {name: held[name] for name in TIME_UNIT if name in held}
+    if not held.get("all_day") and not mine.get("all_day") and held.get("time_zone") == mine.get("time_zone"):
+        times = _told_as(content, times | {"zones": held.get("zones", {})})
+    return {name: value for name, value in result.items() if name not in TIME_UNIT} | times
+
+
+def _told_as(content: Content, times: Content) -> Content:
+    """The moments of ``times`` by the clocks of ``content``: its zone, the zone of its end, or floating."""
+    told: Content = {name: content[name] for name in ("time_zone", "end_time_zone") if name in content}
+    for name, zone in (("start", "time_zone"), ("end", "end_time_zone")):
+        if name in times:
+            moment = frame_of(times, zone).ts(datetime.fromisoformat(times[name]))
+            told[name] = frame_of(content, zone).wall(moment).isoformat()
+    return told
+
+
+def _in_utc(content: Content) -> Content:
+    if content.get("all_day") or "start" not in content or is_recurring(content) or content.get("time_zone") == "UTC":
+        return content
+    times = _told_as({"time_zone": "UTC"}, content)
+    return {name: value for name, value in content.items() if name not in TIME_UNIT} | times
 
 
 def _project_override(patch: Content, keeps: frozenset[str]) -> Content:

@@ -243,7 +243,7 @@ def read_series(lines: Sequence[str], events: Sequence[Vevent], table: ZoneTable
         content = dict(word[0])
         if masters[1:] and any(master_word(lines, other, table) != word for other in masters[1:]):
             raise InvalidEvent("Several different events share one UID.")
-        _read_recurrence(masters[0], content, table)
+        read_recurrence(masters[0].many, content, table)
     else:
         first = first_instance(overrides, table)
         content = read_vevent(lines, first, table)
@@ -346,16 +346,17 @@ def _read_overrides(lines: Sequence[str], overrides: list[Vevent], content: Cont
         content["exdates"] = sorted(exdates)
 
 
-def _read_recurrence(master: Vevent, content: Content, table: ZoneTable) -> None:
+def read_recurrence(many: Mapping[str, Sequence[Row]], content: Content, table: ZoneTable) -> None:
+    """Add ``rrule``, ``rdates`` and ``exdates`` to a content that has its times. Raises `InvalidEvent`."""
     frame = Frame(content, table.used)
-    if "RRULE" in master.many:
-        content["rrule"] = read_rule(master.many["RRULE"][0][1], frame)
-    dates = (read_rdates(params, value, frame, table) for params, value, _ in master.many.get("RDATE", ()))
+    if "RRULE" in many:
+        content["rrule"] = read_rule(many["RRULE"][0][1], frame)
+    dates = (read_rdates(params, value, frame, table) for params, value, _ in many.get("RDATE", ()))
     if rdates := {rid for group in dates for rid in group}:
         content["rdates"] = sorted(rdates)
-    if "EXDATE" in master.many:
+    if "EXDATE" in many:
         times = day_times(content, frame)
-        found = (read_exdates(params, value, frame, table, times) for params, value, _ in master.many["EXDATE"])
+        found = (read_exdates(params, value, frame, table, times) for params, value, _ in many["EXDATE"])
         if exdates := {rid for group in found for rids in group.values() for rid in rids}:
             content["exdates"] = sorted(exdates)
 

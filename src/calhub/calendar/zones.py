@@ -51,10 +51,22 @@ def _iana() -> dict[str, str]:
 
 @cache
 def _windows() -> dict[str, str]:
-    # Imported late: the library takes a while to load, and most texts name IANA zones.
-    from icalendar.timezone.windows_to_olson import WINDOWS_TO_OLSON
+    # Imported late: most texts name IANA zones.
+    from tzlocal.windows_tz import win_tz
 
-    return {name.lower(): zone for name, zone in WINDOWS_TO_OLSON.items()}
+    return {name.lower(): zone for name, zone in win_tz.items()}
+
+
+@cache
+def windows_zone(name: str) -> str | None:
+    """The Windows name for a zone as content names it (CLDR windowsZones), or None where there is none.
+
+    The way back by `canonical_zone` leads to the zone that stands for all of its Windows zone: for Europe/Oslo to
+    Europe/Berlin.
+    """
+    from tzlocal.windows_tz import tz_win
+
+    return "UTC" if name == "UTC" else tz_win.get(name)
 
 
 @lru_cache(maxsize=4096)

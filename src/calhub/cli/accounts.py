@@ -15,9 +15,11 @@ from calhub.cli.output import Json, emit, note, table
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+    from calhub.cli.credentials import Credentials
     from calhub.hub.accounts import Account
     from calhub.hub.database import Hub
     from calhub.providers.base import RemoteCalendar
+    from calhub.providers.vault import MemoryVault
 
 app = typer.Typer(help="Accounts: sign in at services, and see what is there.")
 
@@ -28,12 +30,17 @@ PasswordStdin = Annotated[bool, typer.Option("--password-stdin", help="Read the 
 CredentialsFile = Annotated[
     str | None, typer.Option("--credentials", metavar="FILE|-", help="JSON with address, user name and secrets.")
 ]
+DeviceCode = Annotated[bool, typer.Option("--device-code", help="For OAuth: sign in on another device.")]
+Browser = Annotated[
+    bool,
+    typer.Option("--browser/--no-browser", help="For OAuth: open the sign-in page, or just show it."),
+]
 
 
 @app.command("add")
 def add(
     context: typer.Context,
-    provider: Annotated[str, typer.Argument(help="The kind of service: caldav, folder, feed.")],
+    provider: Annotated[str, typer.Argument(help="The kind of service: caldav, google, ...")],
     name: Annotated[str, typer.Argument(help="What to call the account.")],
     url: Url = None,
     username: Username = None,
@@ -42,24 +49,28 @@ def add(
     calendars: Annotated[
         str, typer.Option("--calendars", metavar="all|none|NAME,...", help="Which remote calendars to attach.")
     ] = "all",
+    device_code: DeviceCode = False,
+    browser: Browser = True,
     json: Json = False,
 ) -> None:
     """Sign in, and attach the account's calendars. Keeps nothing when that fails."""
-    from calhub.cli.credentials import collect, forget_all, seal_all, sign_in, store
+    from calhub.cli.credentials import collect, forget_all, seal_all, sign_in
     from calhub.hub import accounts, runs
 
     here = session(context)
     _check_new_name(here, name)
+    _check_device(provider, device_code)
     given = collect(provider, url=url, username=username, password_stdin=password_stdin, file=credentials)
-    connection, remotes = sign_in(provider, given)
+    vault = _unlock(provider, given, device_code=device_code, browser=browser)
+    connection, remotes = sign_in(provider, given.settings, vault)
     with closing(connection), here.hub() as hub:
         writable = connection.capabilities.writable
         chosen = choose(remotes, calendars)
-        sealed = seal_all(here, name, given.secrets)
+        sealed = seal_all(here, name, vault.load())
         try:
             with hub.transaction() as conn:
                 account = accounts.add_account(conn, name, provider, given.settings, hub.now())
-                store(conn, account.id, sealed)
+                accounts.replace_secrets(conn, account.id, sealed)
                 replicas = [_attach(conn, hub, account, remote, writable) for remote in chosen]
                 document: dict[str, Any] = {
                     "account": runs.account_shape(conn, account),
@@ -194,7 +205,8 @@ def check(context: typer.Context, name: Name, json: Json = False) -> None:
 def probe(here: Session, hub: Hub, account: Account) -> Any:
     """Try to sign in and store how the account fares. Returns the `ProviderError`, or None when all is well."""
     from calhub.hub.accounts import set_account_state
-    from calhub.providers.base import ProviderError, Trait
+    from calhub.providers.base import ProviderError
+    from calhub.sync.connect import note_failure
 
     failure: ProviderError | None = None
     try:
@@ -206,8 +218,7 @@ def probe(here: Session, hub: Hub, account: Account) -> Any:
         if failure is None:
             set_account_state(conn, account.id, "ok", None)
         else:
-            state = "needs_login" if failure.trait is Trait.LOGIN else "failing"
-            set_account_state(conn, account.id, state, failure.message)
+            note_failure(conn, account, failure)
     return failure
 
 
@@ -218,35 +229,70 @@ def login(
     username: Username = None,
     password_stdin: PasswordStdin = False,
     credentials: CredentialsFile = None,
-    device_code: Annotated[
-        bool, typer.Option("--device-code", help="For services with OAuth: sign in on another device.")
-    ] = False,
+    device_code: DeviceCode = False,
+    browser: Browser = True,
     json: Json = False,
 ) -> None:
-    """Sign in anew, with a new password or token. The old one is kept when that fails."""
-    from calhub.cli.credentials import collect, seal_all, sign_in, store
+    """Sign in anew: in the browser, or with a new password or token. The old one is kept when that fails."""
+    from calhub.cli.credentials import collect, forget_all, seal_all, sign_in
     from calhub.hub import accounts, runs
+    from calhub.hub.breaker import Breaker
+    from calhub.sync.connect import HubVault
 
     here = session(context)
     with here.hub() as hub:
         with hub.read() as conn:
             account = accounts.account(conn, name)
-        if device_code:
-            raise usage(
-                f"A {account.provider} account has no device sign-in.", "Use --password-stdin or --credentials."
-            )
+        _check_device(account.provider, device_code)
         given = collect(
-            account.provider, username=username, password_stdin=password_stdin, file=credentials, known=account.settings
-        )
-        connection, _ = sign_in(account.provider, given)
+            account.provider, username=username, password_stdin=password_stdin, file=credentials,
+            known=_known(hub, account),
+        )  # fmt: skip
+        vault = _unlock(account.provider, given, device_code=device_code, browser=browser)
+        connection, _ = sign_in(account.provider, given.settings, vault)
         connection.close()
-        sealed = seal_all(here, account.name, given.secrets)
-        with hub.transaction() as conn:
-            accounts.set_account_settings(conn, account.id, given.settings)
-            store(conn, account.id, sealed)
-            accounts.set_account_state(conn, account.id, "ok", None)
-            shape = runs.account_shape(conn, accounts.account(conn, account.id))
+        with HubVault(hub, account).lock():  # a pass that renews the old token now must not save it after ours
+            sealed = seal_all(here, account.name, vault.load())
+            with hub.transaction() as conn:
+                old = accounts.sealed_secrets(conn, account.id)
+                accounts.set_account_settings(conn, account.id, given.settings)
+                accounts.replace_secrets(conn, account.id, sealed)
+                accounts.set_account_state(conn, account.id, "ok", None)
+                accounts.set_breaker(conn, account.id, Breaker())
+                shape = runs.account_shape(conn, accounts.account(conn, account.id))
+            forget_all(here, account.name, {key: text for key, text in old.items() if key not in sealed})
     emit(shape, json, lambda: note(f"Signed in at {shape['name']}."))
+
+
+def _check_device(provider: str, device_code: bool) -> None:
+    """Before anybody is asked for a password."""
+    from calhub.providers.oauth_services import SERVICES
+
+    if device_code and provider not in SERVICES:
+        raise usage(f"A {provider} account has no device sign-in.", "Use --password-stdin or --credentials.")
+
+
+def _known(hub: Hub, account: Account) -> Credentials:
+    """What stays when an account signs in anew: its settings, and the secret of its OAuth client."""
+    from calhub.cli.credentials import Credentials
+    from calhub.providers.base import ProviderError
+    from calhub.sync.connect import HubVault
+
+    try:
+        secrets = HubVault(hub, account).load()
+    except ProviderError:  # sealed with a key that is gone: signing in anew is the way out
+        secrets = {}
+    return Credentials(account.settings, {name: secrets[name] for name in ("client_secret",) if name in secrets})
+
+
+def _unlock(provider: str, given: Credentials, *, device_code: bool, browser: bool) -> MemoryVault:
+    """A vault with all that signing in takes, also what only the user at the service can give."""
+    from calhub.cli.credentials import authorise, is_signed_in
+    from calhub.providers.vault import MemoryVault
+
+    if is_signed_in(provider, given.secrets):
+        return MemoryVault(given.secrets)
+    return MemoryVault(authorise(provider, given, device_code=device_code, browser=browser))
 
 
 @app.command("remove")

@@ -104,25 +104,10 @@ class Session:
             yield hub
 
     def connector(self, hub: Hub) -> Callable[[Account], Provider]:
-        """How to connect to an account of this hub, with unsealed secrets; raises `ProviderError`."""
+        """How to connect to an account of this hub; raises `ProviderError`."""
+        from calhub.sync.connect import connector
 
-        def connect(account: Account) -> Provider:
-            from calhub.hub.accounts import sealed_secrets
-            from calhub.hub.errors import HubError
-            from calhub.ops.secrets import unseal
-            from calhub.providers import registry
-            from calhub.providers.base import ProviderError, Trait
-
-            with hub.read() as conn:
-                sealed = sealed_secrets(conn, account.id)
-            try:
-                secrets = {name: unseal(self.home, account.name, name, text) for name, text in sealed.items()}
-            except HubError as error:
-                # one account's trouble, which must not stop a sync of the others
-                raise ProviderError(error.message, error.hint, Trait.LOGIN) from error
-            return registry.connect(account.provider, account.settings, secrets)
-
-        return connect
+        return connector(hub)
 
 
 def default_home() -> Path:

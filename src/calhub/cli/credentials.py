@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import getpass
 import json
+import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from calhub.cli.failures import CommandError, usage
+from calhub.cli.output import note
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
-
     from calhub.cli.context import Session
     from calhub.providers.base import Provider, RemoteCalendar
+    from calhub.providers.vault import Vault
 
 #: Keys of a credentials file that are kept sealed; all others are settings.
 SECRETS: Final = frozenset({"password", "token", "client_secret", "refresh_token", "access_token"})
@@ -38,17 +39,20 @@ def collect(
     username: str | None = None,
     password_stdin: bool = False,
     file: str | None = None,
-    known: Mapping[str, str] | None = None,
+    known: Credentials | None = None,
 ) -> Credentials:
-    """Put together what the options say; ``known`` are the settings of an account that signs in anew.
+    """Put together what the options say; ``known`` is what stays of an account that signs in anew.
 
     Raises usage errors for a file that is no JSON object of texts, and where something is missing.
     """
+    from calhub.providers.oauth_services import SERVICES
+
+    known = known or Credentials({}, {})
     if password_stdin and file == "-":
         raise usage("Standard input cannot be both the password and the credentials.", "Put one into a file.")
     given = _read(file) if file is not None else {}
-    settings = dict(known or {}) | {name: value for name, value in given.items() if name not in SECRETS}
-    secrets = {name: value for name, value in given.items() if name in SECRETS}
+    settings = known.settings | {name: value for name, value in given.items() if name not in SECRETS}
+    secrets = known.secrets | {name: value for name, value in given.items() if name in SECRETS}
     if url is not None:
         settings["url"] = url
     if username is not None:
@@ -62,6 +66,8 @@ def collect(
         _ask_caldav(settings, secrets)
     elif provider == "feed" and not settings.get("url"):
         raise usage("A feed needs its address.", "Give it with --url.")
+    elif provider in SERVICES:
+        _settle_oauth(provider, settings, secrets)
     return Credentials(settings, secrets)
 
 
@@ -80,9 +86,19 @@ def _read(file: str) -> dict[str, str]:
         raise usage(
             f"{where} is not JSON.", 'Write an object such as {"url": ..., "username": ..., "password": ...}.'
         ) from None
+    if isinstance(found, dict) and len(found) == 1:
+        found = _of_google(found)
     if not isinstance(found, dict) or not all(isinstance(value, str) for value in found.values()):
         raise usage(f"{where} is not a JSON object of texts.", "Write each key with a text in quotes.")
     return found
+
+
+def _of_google(found: dict[str, Any]) -> dict[str, Any]:
+    """The file that Google's console offers for download has the client one level down, among other things."""
+    client = found.get("installed") or found.get("web")
+    if not isinstance(client, dict):
+        return found
+    return {name: client[name] for name in ("client_id", "client_secret", "auth_uri", "token_uri") if name in client}
 
 
 def _from_stdin() -> str:
@@ -131,15 +147,65 @@ def _ask_caldav(settings: dict[str, str], secrets: dict[str, str]) -> None:
         secrets["password"] = getpass.getpass(f"Password of {settings['username']}: ", stream=sys.stderr)
 
 
-def sign_in(provider: str, credentials: Credentials) -> tuple[Provider, list[RemoteCalendar]]:
-    """Connect and discover. The caller closes the provider. Raises `CommandError` when that fails."""
+def _settle_oauth(provider: str, settings: Mapping[str, str], secrets: dict[str, str]) -> None:
+    """Either the account's own OAuth client is known, or, at Notion, there is a token that needs none."""
+    if settings.get("client_id") or (provider == "notion" and "token" in secrets):
+        return
+    if provider != "notion":
+        raise usage(
+            f"A {provider} account needs an OAuth client of your own: its client_id is missing.",
+            "Give it with --credentials FILE; docs/signing-in.md says how to get one.",
+        )
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise usage("The integration token is missing.", 'Write {"token": ...} into a file, and use --credentials.')
+    secrets["token"] = getpass.getpass("Notion integration token: ", stream=sys.stderr)
+
+
+def is_signed_in(provider: str, secrets: Mapping[str, str]) -> bool:
+    """Whether the secrets are all it takes; otherwise the user has to sign in at the service (`authorise`)."""
+    from calhub.providers.oauth_services import SERVICES
+
+    return provider not in SERVICES or bool({"refresh_token", "token"} & secrets.keys())
+
+
+def authorise(provider: str, credentials: Credentials, *, device_code: bool, browser: bool) -> dict[str, str]:
+    """Have the user sign in at the service, in the browser or on another device. Returns the secrets to keep."""
+    from calhub.providers import signin
+    from calhub.providers.oauth_services import SERVICES
+
+    service = SERVICES[provider](credentials.settings, credentials.secrets)
+    if device_code:
+        gained = signin.by_device_code(service, note)
+    else:
+        gained = signin.in_browser(service, note, _open_browser if browser else None)
+    return credentials.secrets | gained
+
+
+def _open_browser(url: str) -> None:
+    """With standard output led to standard error: what a browser in the terminal says is not our answer."""
+    import webbrowser
+
+    sys.stdout.flush()
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        webbrowser.open(url)
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
+
+
+def sign_in(provider: str, settings: Mapping[str, str], vault: Vault) -> tuple[Provider, list[RemoteCalendar]]:
+    """Connect and discover. The caller closes the provider, and keeps what is in the vault then: the service may have
+    replaced a token. Raises `CommandError` when signing in fails.
+    """
     from calhub.providers import registry
     from calhub.providers.base import ProviderError, Trait
 
     if provider not in registry.KINDS:
         raise usage(f"There is no provider {provider!r}.", f"Use one of: {', '.join(registry.KINDS)}.")
     try:
-        connection = registry.connect(provider, credentials.settings, credentials.secrets)
+        connection = registry.connect(provider, settings, vault)
     except ProviderError as error:
         raise CommandError(error.message, error.hint) from error
     try:
@@ -147,11 +213,19 @@ def sign_in(provider: str, credentials: Credentials) -> tuple[Provider, list[Rem
     except BaseException as error:
         connection.close()
         if isinstance(error, ProviderError):
-            hint = error.hint or (
-                "Check user name and password." if error.trait is Trait.LOGIN else "Check the address."
-            )
-            raise CommandError(error.message, hint) from error
+            hint = _sign_in_hint(provider) if error.trait is Trait.LOGIN else "Check the address."
+            raise CommandError(error.message, error.hint or hint) from error
         raise
+
+
+def _sign_in_hint(provider: str) -> str:
+    from calhub.providers.oauth_services import SERVICES
+
+    if provider not in SERVICES:
+        return "Check user name and password."
+    if provider == "notion":
+        return "Check the token in the credentials."
+    return "Leave refresh_token out of the credentials, to sign in in the browser."
 
 
 def seal_all(here: Session, name: str, secrets: Mapping[str, str]) -> dict[str, str]:
@@ -167,11 +241,3 @@ def forget_all(here: Session, name: str, sealed: Mapping[str, str]) -> None:
 
     for key, text in sealed.items():
         forget(here.home, name, key, text)
-
-
-def store(conn: Connection, account_id: int, sealed: Mapping[str, str]) -> None:
-    """Keep sealed secrets with the account, in the caller's transaction."""
-    from calhub.hub.accounts import set_secret
-
-    for key, text in sealed.items():
-        set_secret(conn, account_id, key, text)

@@ -46,6 +46,10 @@ CreateProperties = Annotated[
     bool | None,
     typer.Option("--create-properties/--no-create-properties", help="Make missing properties at the remote."),
 ]
+Series = Annotated[
+    Literal["master", "occurrences"] | None,
+    typer.Option("--series", help="At Notion: one row for a series, or one for each occurrence in the window."),
+]
 Id = Annotated[str, typer.Argument(metavar="ID", help="The replica's id, or the name of its remote calendar.")]
 
 
@@ -65,6 +69,7 @@ def add(
     invitations: Invitations = None,
     property: Property = None,
     create_properties: CreateProperties = None,
+    series: Series = None,
     json: Json = False,
 ) -> None:
     """Tie a calendar to a remote calendar. One remote calendar has at most one replica."""
@@ -72,7 +77,7 @@ def add(
 
     if (remote is None) == (create is None):
         raise usage("Name one remote calendar, or a new one with --create.", "See: calhub account remotes ACCOUNT")
-    settings = _settings(past, future, guard_share, guard_number, invitations, property, create_properties)
+    settings = _settings(past, future, guard_share, guard_number, invitations, property, create_properties, series)
     here = session(context)
     with here.hub() as hub:
         with hub.read() as conn:
@@ -141,6 +146,7 @@ def _settings(
     invitations: str | None,
     properties: Sequence[str] | None,
     create_properties: bool | None,
+    series: str | None,
 ) -> dict[str, Any]:
     """The options given, as they are stored with the replica: days, numbers and switches."""
     from calhub.cli.times import days
@@ -159,6 +165,7 @@ def _settings(
         "invitations": None if invitations is None else invitations == "on",
         "properties": named or None,
         "create_properties": create_properties,
+        "series": series,
     }
     return {name: value for name, value in given.items() if value is not None}
 
@@ -223,12 +230,13 @@ def set_(
     invitations: Invitations = None,
     property: Property = None,
     create_properties: CreateProperties = None,
+    series: Series = None,
     json: Json = False,
 ) -> None:
     """Change how a replica syncs; what is not named stays."""
     from calhub.hub import accounts
 
-    changed = _settings(past, future, guard_share, guard_number, invitations, property, create_properties)
+    changed = _settings(past, future, guard_share, guard_number, invitations, property, create_properties, series)
     columns: dict[str, Any] = {
         name: value for name, value in (("direction", direction), ("conflicts", conflicts)) if value is not None
     }
@@ -239,8 +247,8 @@ def set_(
         _check_direction(old, direction)
         if changed:
             columns["settings"] = old.settings | _with_properties(old, changed)
-        if changed.keys() & {"past", "future"}:
-            # another window means another listing: the cursor stands for the old one
+        if changed.keys() & {"past", "future", "series"}:
+            # another window, or other rows, mean another listing: the cursor stands for the old one
             columns["cursor"] = None
         shape = _save(conn, old.id, **columns)
     emit(shape, json, lambda: _show([shape]))

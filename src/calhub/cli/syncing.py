@@ -49,7 +49,7 @@ def sync(
         waiting = _waiting(hub, reports)
     runs = [report.shape() for report in reports]
     emit({"runs": runs}, json, lambda: _print_runs(runs, waiting, dry_run))
-    code = _exit_code(runs, waiting)
+    code = _exit_code(reports, waiting)
     if code:
         raise typer.Exit(code)
 
@@ -85,10 +85,12 @@ def _waiting(hub: Hub, reports: Sequence[RunReport]) -> int:
         return inbox.open_count(conn, replicas) if replicas else 0
 
 
-def _exit_code(runs: Sequence[Shape], waiting: int) -> int:
-    """The precedence of the contract: a failure, then a lock, then what waits for a person."""
-    statuses = {run["status"] for run in runs}
-    if "failed" in statuses:
+def _exit_code(reports: Sequence[RunReport], waiting: int) -> int:
+    """The precedence of the contract: a failure (also one that keeps an account paused), then a lock, then what waits
+    for a person.
+    """
+    statuses = {report.status for report in reports}
+    if "failed" in statuses or any(report.paused for report in reports):
         return FAILED
     if "skipped" in statuses:
         return LOCKED

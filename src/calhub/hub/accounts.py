@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, delete, exists, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from calhub.hub import schema
+from calhub.hub.breaker import Breaker
+from calhub.hub.database import instant
 from calhub.hub.errors import Ambiguous, InvalidValue, NotFound
 from calhub.hub.jsontext import dumps, loads
 
@@ -103,7 +106,9 @@ def add_account(conn: Connection, name: str, provider: str, settings: Mapping[st
 def account(conn: Connection, name: str | int) -> Account:
     """The account with this name or id. Raises `NotFound`."""
     found = _named(name, _a.id, _a.name, lambda where: [_account(r) for r in conn.execute(_ACCOUNTS.where(where))])
-    return _only(found, "account", name, [one.name for one in accounts(conn)], lambda one: f"{one.id} ({one.name})")
+    return _only(
+        found, "account", name, lambda: [one.name for one in accounts(conn)], lambda one: f"{one.id} ({one.name})"
+    )
 
 
 def accounts(conn: Connection) -> list[Account]:
@@ -121,6 +126,24 @@ def set_account_settings(conn: Connection, account_id: int, settings: Mapping[st
     conn.execute(update(schema.account).where(_a.id == account_id).values(settings=dumps(settings)))
 
 
+def breaker(conn: Connection, account_id: int) -> Breaker:
+    """The account's circuit breaker; closed where nothing has failed lately."""
+    table = schema.breaker
+    row = conn.execute(select(table).where(table.c.account_id == account_id)).one_or_none()
+    if row is None:
+        return Breaker()
+    return Breaker(row.state, row.failures, None if row.until is None else datetime.fromisoformat(row.until))
+
+
+def set_breaker(conn: Connection, account_id: int, value: Breaker) -> None:
+    """Store the account's circuit breaker."""
+    conn.execute(delete(schema.breaker).where(schema.breaker.c.account_id == account_id))
+    if value != Breaker():
+        until = None if value.until is None else instant(value.until)
+        row = {"account_id": account_id, "state": value.state, "failures": value.failures, "until": until}
+        conn.execute(insert(schema.breaker).values(row))
+
+
 def remove_account(conn: Connection, account_id: int) -> None:
     """Remove the account, its secrets and its replicas; calendars and their events stay, and every remote as it is."""
     for one in replicas(conn, account_id=account_id):
@@ -133,6 +156,13 @@ def set_secret(conn: Connection, account_id: int, name: str, sealed: str) -> Non
     table = schema.secret
     conn.execute(delete(table).where(table.c.account_id == account_id, table.c.name == name))
     conn.execute(insert(table).values(account_id=account_id, name=name, sealed=sealed))
+
+
+def replace_secrets(conn: Connection, account_id: int, sealed: Mapping[str, str]) -> None:
+    """Make these, by name and as sealed, all the secrets of the account."""
+    conn.execute(delete(schema.secret).where(schema.secret.c.account_id == account_id))
+    for name, text in sealed.items():
+        set_secret(conn, account_id, name, text)
 
 
 def sealed_secrets(conn: Connection, account_id: int) -> dict[str, str]:
@@ -161,8 +191,10 @@ def calendar(conn: Connection, id_or_name: int | str) -> Calendar:
     found = _named(
         id_or_name, _c.id, _c.name, lambda where: [Calendar(*row) for row in conn.execute(_CALENDARS.where(where))]
     )
-    names = [one.name for one in calendars(conn)]
-    return _only(found, "calendar", id_or_name, names, lambda one: f"{one.id} ({one.name})")
+    return _only(
+        found, "calendar", id_or_name, lambda: [one.name for one in calendars(conn)],
+        lambda one: f"{one.id} ({one.name})",
+    )  # fmt: skip
 
 
 def calendars(conn: Connection) -> list[Calendar]:
@@ -245,8 +277,7 @@ def replica(conn: Connection, id_or_remote_name: int | str) -> Replica:
         _r.remote_name,
         lambda where: [_replica(row) for row in conn.execute(_REPLICAS.where(where))],
     )
-    known = [_describe(one) for one in replicas(conn)]
-    return _only(found, "replica", id_or_remote_name, known, _describe)
+    return _only(found, "replica", id_or_remote_name, lambda: [_describe(one) for one in replicas(conn)], _describe)
 
 
 def replicas(conn: Connection, calendar_id: int | None = None, account_id: int | None = None) -> list[Replica]:
@@ -324,13 +355,15 @@ def _named(
 
 
 def _only(
-    found: Sequence[Thing], kind: str, name: int | str, known: Sequence[str], describe: Callable[[Thing], str]
+    found: Sequence[Thing], kind: str, name: int | str, known: Callable[[], list[str]], describe: Callable[[Thing], str]
 ) -> Thing:
+    """The one thing found, or an error that tells which there are (``known``, asked only then)."""
     if len(found) == 1:
         return found[0]
     if found:
         raise Ambiguous(f'Several {kind}s go by "{name}".', [describe(one) for one in found])
-    there = f"There is: {', '.join(known)}." if known else f"There is no {kind} yet."
+    names = known()
+    there = f"There is: {', '.join(names)}." if names else f"There is no {kind} yet."
     raise NotFound(f'There is no {kind} "{name}".', there)
 
 

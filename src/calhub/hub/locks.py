@@ -34,6 +34,13 @@ def hub_lock(home: Path) -> Iterator[None]:
 
 
 @contextmanager
+def account_lock(home: Path, account_id: int) -> Iterator[None]:
+    """Hold the lock under which an account's secrets are changed, waiting for whoever holds it now."""
+    with _held(home, f"account-{account_id}", fcntl.LOCK_EX, "The account is signing in."):
+        yield
+
+
+@contextmanager
 def migration_lock(home: Path) -> Iterator[None]:
     """Hold the lock under which the schema is created or changed, waiting for whoever holds it now."""
     with _held(home, "migration", fcntl.LOCK_EX, "The hub is being migrated."):

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, func, insert, select, update
 
 from calhub.hub import accounts, inbox
+from calhub.hub.database import instant
 from calhub.hub.errors import NotFound
 from calhub.hub.events import StoredEvent
 from calhub.hub.jsontext import dumps, loads
@@ -193,11 +194,14 @@ def failures(conn: Connection) -> list[dict[str, Any]]:
 
 
 def account_shape(conn: Connection, of: accounts.Account) -> dict[str, Any]:
+    breaker = accounts.breaker(conn, of.id)
+    until = None if breaker.until is None else instant(breaker.until)
     return {
         "name": of.name,
         "provider": of.provider,
         "state": of.state,
-        "error": of.error,
+        "error": of.error if until is None else f"{of.error or 'It kept failing.'} Left alone until {until}.",
+        "breaker": {"state": breaker.state, "failures": breaker.failures, "until": until},
         "calendars": len(accounts.replicas(conn, account_id=of.id)),
     }
 

@@ -42,6 +42,17 @@ secret = Table(
     Column("sealed", Text, nullable=False),  # "keyring:" reference or "aesgcm:" + base64; see ops/secrets.py
 )
 
+breaker = Table(  # of accounts that have failed lately; see breaker.py
+    "breaker",
+    metadata,
+    Column("account_id", ForeignKey("account.id", ondelete="CASCADE"), primary_key=True),
+    Column("state", Text, nullable=False),
+    Column("failures", Integer, nullable=False),
+    Column("until", Text),
+    CheckConstraint("state IN ('closed','open','half_open')", name="breaker_state"),
+    CheckConstraint("(state = 'closed') = (until IS NULL)", name="breaker_until"),
+)
+
 calendar = Table(
     "calendar",
     metadata,

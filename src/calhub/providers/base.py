@@ -62,7 +62,8 @@ class Page:
 
     ``present`` names items that were listed and are known to be unchanged (nothing was fetched for them).
     ``complete`` is set on the last page of a *full* listing, and only there: whatever was in no page is gone.
-    ``cursor`` is None while it must not be saved yet.
+    ``cursor`` is None while it must not be saved yet. ``outdated`` names items that the provider would write otherwise
+    today although they say what they should (a window moved on): the engine updates them as they are.
     """
 
     items: Sequence[Item] = ()
@@ -70,6 +71,7 @@ class Page:
     present: Sequence[str] = ()
     cursor: str | None = None
     complete: bool = False
+    outdated: Sequence[str] = ()
     total: int | None = None  # how many items the whole listing will bring, where known (for progress)
 
 

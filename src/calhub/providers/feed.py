@@ -38,6 +38,7 @@ from calhub.providers.base import (
     Trait,
 )
 from calhub.providers.http import Answer, Credentials, Web, retry_after
+from calhub.providers.vault import Vault
 
 #: The one remote calendar of a feed.
 CALENDAR: Final = "feed"
@@ -51,7 +52,7 @@ _SIGN_IN: Final = re.compile(rb"type=[\"']?password|sign[ -]?in|log[ -]?in", re.
 Fetch = Callable[[Mapping[str, str]], Answer]
 
 
-def connect(settings: Mapping[str, str], secrets: Mapping[str, str]) -> FeedProvider:  # noqa: ARG001 - needs none
+def connect(settings: Mapping[str, str], vault: Vault) -> FeedProvider:  # noqa: ARG001 - needs none
     """The provider for ``{"url": address}``; ``webcal:`` means https, a user and password may be in the address.
 
     Raises `ProviderError` (FATAL) for anything but a web address.

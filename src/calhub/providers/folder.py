@@ -42,6 +42,7 @@ from calhub.providers.base import (
     Trait,
     Unknown,
 )
+from calhub.providers.vault import Vault
 
 #: The remote calendar of a path that is itself a vdir.
 SINGLE: Final = "."
@@ -55,7 +56,7 @@ _FULL: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _LOCKED: Final = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG}
 
 
-def connect(settings: Mapping[str, str], secrets: Mapping[str, str]) -> FolderProvider:  # noqa: ARG001 - needs none
+def connect(settings: Mapping[str, str], vault: Vault) -> FolderProvider:  # noqa: ARG001 - needs none
     """The provider for ``{"url": path}``; ``~`` and ``file:`` URLs are understood. Raises `ProviderError` (FATAL)."""
     url = settings.get("url", "").strip()
     parts = urlsplit(url)

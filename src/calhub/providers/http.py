@@ -14,6 +14,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 import ssl
 import threading
 from collections.abc import Generator, Iterator, Mapping
@@ -77,15 +78,19 @@ class Answer:
 class Web:
     """One account's way to its service. Safe to use from several threads.
 
-    ``home`` is the address whose host gets the credentials. ``requests`` counts what was sent, redirects included.
+    ``home`` is the address whose host gets the credentials: those given, or what an `httpx.Auth` adds or a body holds.
+    ``requests`` counts what was sent, redirects included. With ``returns_401`` that status is an answer like any other.
     """
 
-    def __init__(self, home: str, credentials: Credentials | None = None) -> None:
+    def __init__(
+        self, home: str, credentials: Credentials | httpx.Auth | None = None, *, returns_401: bool = False
+    ) -> None:
         self.home = home
         self.requests = 0
         self._lock = threading.Lock()
         self._credentials = credentials
-        self._auth = _preemptive(credentials)
+        self._returns_401 = returns_401
+        self._auth = credentials if isinstance(credentials, httpx.Auth) else _preemptive(credentials)
         self._client = httpx.Client(
             headers={"User-Agent": USER_AGENT},
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
@@ -132,8 +137,8 @@ class Web:
                     if response.status_code in _REDIRECTS and location:
                         url = check_url(urljoin(str(response.url), location))
                         continue
-                    if response.status_code == 401:
-                        raise _login(response)
+                    if response.status_code == 401 and not self._returns_401:
+                        raise _login(response, self._credentials)
                     yield response
                     return
                 finally:
@@ -158,7 +163,7 @@ class Web:
         if response.status_code != 401 or isinstance(self._auth, httpx.DigestAuth):
             return response
         credentials = self._credentials
-        if credentials is None or credentials.password is None or not _offers_digest(response):
+        if not isinstance(credentials, Credentials) or credentials.password is None or not _offers_digest(response):
             return response
         response.close()
         digest = httpx.DigestAuth(credentials.username, credentials.password)
@@ -206,6 +211,26 @@ def check_url(url: str) -> str:
     return url
 
 
+def check_endpoint(url: str) -> str:
+    """`check_url` for the endpoints of an API: plain http is accepted for loopback hosts only."""
+    url = check_url(url)
+    parts = urlsplit(url)
+    if parts.scheme == "http" and not _is_loopback(parts.hostname or ""):
+        raise ProviderError(
+            f"Plain http to {parts.hostname} would show the token to everybody on the way.",
+            "Use an https address; http is for this machine only.",
+            Trait.FATAL,
+        )
+    return url
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost" or host.lower().endswith(".localhost")
+
+
 def is_local(host: str) -> bool:
     """Whether the host is this machine or one of a local network, as far as its name tells."""
     try:
@@ -248,9 +273,12 @@ def _domain(host: str) -> str | None:
 
 
 def retry_after(headers: Mapping[str, str], now: datetime | None = None) -> float | None:
-    """Seconds that ``Retry-After`` asks for (RFC 9110 section 10.2.3: a number or a date), never negative."""
+    """Seconds that ``Retry-After`` asks for (RFC 9110 section 10.2.3: a number or a date), never negative.
+
+    Microsoft Graph sends fractions as well.
+    """
     value = headers.get("retry-after", "").strip()
-    if value.isdecimal():
+    if re.fullmatch(r"\d+(\.\d+)?", value, re.ASCII):
         return float(value)
     try:
         moment = parsedate_to_datetime(value)
@@ -285,7 +313,9 @@ def _offers_digest(response: httpx.Response) -> bool:
     return any(value.strip().lower().startswith("digest") for value in response.headers.get_list("www-authenticate"))
 
 
-def _login(response: httpx.Response) -> ProviderError:
+def _login(response: httpx.Response, credentials: Credentials | httpx.Auth | None) -> ProviderError:
+    if isinstance(credentials, httpx.Auth):
+        return ProviderError(f"{response.url.host} does not accept the sign-in any more.", "", Trait.LOGIN)
     return ProviderError(
         f"{response.url.host} does not accept the user name and password.",
         "Sign in again; services with two-factor sign-in need an app password.",
@@ -295,7 +325,7 @@ def _login(response: httpx.Response) -> ProviderError:
 
 def _stranger(url: str) -> ProviderError:
     return ProviderError(
-        f"The server refers to another host, {host_of(url)}, which does not get the password.",
+        f"The server refers to another host, {host_of(url)}, which does not get the credentials.",
         f"If you trust {host_of(url)}, give its https address as the address of the account.",
         Trait.FATAL,
     )

@@ -1,6 +1,6 @@
 """The kinds of providers, and how to connect to one.
 
-A provider is a module with ``connect(settings, secrets) -> Provider`` that raises a `ProviderError` with trait FATAL
+A provider is a module with ``connect(settings, vault) -> Provider`` that raises a `ProviderError` with trait FATAL
 for bad settings and does not talk to the service. It is imported only when an account of its kind is used, so that a
 command pays for no service it does not need.
 """
@@ -13,8 +13,12 @@ from typing import Final
 
 from calhub.providers.base import Provider, ProviderError, Trait
 from calhub.providers.layers import Retry
+from calhub.providers.vault import Vault
 
 _MODULES: Final = {
+    "google": "calhub.providers.google",
+    "microsoft": "calhub.providers.microsoft",
+    "notion": "calhub.providers.notion",
     "caldav": "calhub.providers.caldav",
     "folder": "calhub.providers.folder",
     "feed": "calhub.providers.feed",
@@ -24,14 +28,14 @@ _MODULES: Final = {
 KINDS: Final = tuple(_MODULES)
 
 
-def connect(kind: str, settings: Mapping[str, str], secrets: Mapping[str, str]) -> Provider:
+def connect(kind: str, settings: Mapping[str, str], vault: Vault) -> Provider:
     """The provider of an account, with passing failures retried.
 
-    ``settings`` and ``secrets`` are those of the account; which keys there are is up to the kind. Raises
-    `ProviderError` with trait FATAL for an unknown kind or bad settings; the service itself is first asked by
-    `Provider.discover`.
+    ``settings`` are those of the account, its secrets are in ``vault``; which keys there are is up to the kind. Raises
+    `ProviderError` with trait FATAL for an unknown kind or bad settings, LOGIN for secrets that cannot be opened; the
+    service itself is first asked by `Provider.discover`.
     """
     if kind not in _MODULES:
         raise ProviderError(f"There is no provider {kind!r}.", f"Use one of: {', '.join(KINDS)}.", Trait.FATAL)
-    provider: Provider = import_module(_MODULES[kind]).connect(settings, secrets)
+    provider: Provider = import_module(_MODULES[kind]).connect(settings, vault)
     return Retry(provider)

@@ -41,6 +41,8 @@ class Pass:
     out_of_time: Callable[[], bool] = lambda: False
     #: Events of a discarded hold: the other side was declared right, so the guard lets them through.
     discarded: set[str] = field(default_factory=set)
+    #: Remote ids of items to be written anew as they are; see `Page.outdated`.
+    outdated: set[str] = field(default_factory=set)
     #: Set when both steps have gone through to the end, whatever became of single events.
     completed: bool = False
 
@@ -48,6 +50,10 @@ class Pass:
     def capabilities(self) -> Capabilities:
         """What can be done with this replica's remote calendar. Raises `ProviderError` when first asked for."""
         return self.provider.prepare(self.replica.remote_id, self.replica.settings)
+
+    def prepare(self) -> Capabilities:
+        """Tell the provider the replica's settings: what it is asked before, it answers without them."""
+        return self.capabilities
 
     @property
     def policy(self) -> Policy:

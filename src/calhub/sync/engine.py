@@ -16,12 +16,14 @@ from calhub.hub.database import Hub
 from calhub.hub.errors import Busy, CorruptDatabase, HubError
 from calhub.hub.locks import replica_lock
 from calhub.providers.base import Provider, ProviderError, Trait
+from calhub.sync.connect import note_failure
 from calhub.sync.context import OutOfTime, Pass
 from calhub.sync.observe import observe
 from calhub.sync.pull import pull, take_new
 from calhub.sync.push import push
 from calhub.sync.recover import recover_open
 from calhub.sync.report import Progress, RunReport, no_progress
+from calhub.sync.watch import Paused, admit
 
 Connect = Callable[[Account], Provider]
 
@@ -87,6 +89,7 @@ class Session:
         self._dry_run = dry_run
         self._providers: dict[int, Provider] = {}
         self._dead: dict[int, ProviderError] = {}
+        self._admitted: set[int] = set()
 
     def run(self, replicas: Sequence[Replica]) -> list[RunReport]:
         reports: list[RunReport] = []
@@ -101,15 +104,23 @@ class Session:
                 reports.append(report)
                 try:
                     stack.enter_context(replica_lock(self._hub.home, replica.id))
-                except Busy as busy:
-                    report.status = "skipped"
-                    report.errors.append({"uid": None, "message": busy.message})
+                    self._admit(replica)
+                except (Busy, Paused) as refusal:
+                    report.skip(refusal.message, paused=isinstance(refusal, Paused))
                     continue
                 started = self._start(replica, report)
                 if started is not None:
                     passes.append(started)
             self._passes(passes)
         return reports
+
+    def _admit(self, replica: Replica) -> None:
+        """Ask the account's breaker, once in this session. Raises `Paused`."""
+        if replica.account_id not in self._admitted:
+            with self._hub.read() as conn:
+                account = accounts.account(conn, replica.account_id)
+            admit(self._hub, account)
+            self._admitted.add(account.id)
 
     def _close(self) -> None:
         for provider in self._providers.values():
@@ -189,9 +200,8 @@ class Session:
     def _mark(self, replica: Replica, error: ProviderError) -> None:
         with self._hub.transaction() as conn:
             accounts.update_replica(conn, replica.id, state="failing", error=error.message)
-            if error.trait is not Trait.GONE:
-                state = "needs_login" if error.trait is Trait.LOGIN else "failing"
-                accounts.set_account_state(conn, replica.account_id, state, error.message)
+            if error.trait is not Trait.GONE:  # a missing calendar says nothing about its account
+                note_failure(conn, accounts.account(conn, replica.account_id), error)
 
     def _finish(self, of: Pass) -> None:
         hub, report = self._hub, of.report

@@ -35,6 +35,7 @@ def observe(of: Pass, *, take: Take | None = None) -> None:
     done = 0
     for page in of.provider.changes(of.replica.remote_id, cursor, known):
         seen.update(page.present)
+        of.outdated.update(page.outdated)
         seen.update(item.remote_id for item in page.items)
         fresh = [item for item in page.items if _is_news(item, known)]
         for item in _store(of, page, fresh, known, seen, take):

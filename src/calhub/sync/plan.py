@@ -16,7 +16,18 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from calhub.calendar.event import Content
-from calhub.calendar.fields import CLEARED, Clash, Patch, apply, changed_fields, diff, merge, path_name, project
+from calhub.calendar.fields import (
+    CLEARED,
+    Clash,
+    Patch,
+    apply,
+    changed_fields,
+    diff,
+    merge,
+    path_name,
+    project,
+    restore,
+)
 from calhub.calendar.ical_write import canonical
 
 ConflictPolicy = Literal["merge", "newest", "hub", "remote", "ask"]
@@ -97,6 +108,7 @@ def plan_pull(hub: HubSide | None, remote: RemoteSide, bases: Bases | None, poli
     none    any      gone     nothing
     ======  =======  =======  ===================================================================
     """
+    bases = None if bases is None else _held(bases, policy)
     if remote.content is None:
         return _pull_gone(hub, bases, policy)
     if bases is None:
@@ -125,6 +137,11 @@ def _without_unseen(base: Content, change: Patch) -> Content:
         if old is None and value is not None and value != new:
             unseen[path] = (value, None)
     return apply(base, unseen)
+
+
+def _held(bases: Bases, policy: Policy) -> Bases:
+    """What the remote can hold may shrink (a property was removed there): what went with it is no change."""
+    return Bases(remote=project(bases.remote, policy.keeps), hub=project(bases.hub, policy.keeps))
 
 
 def _pull_gone(hub: HubSide | None, bases: Bases | None, policy: Policy) -> Pull:
@@ -163,7 +180,7 @@ def _pull_against_delete(hub: HubSide | None, theirs: Content, moved: Bases, bas
         fields = (_deletion(hub=True, remote=False, taken=None if asked else "hub"), *edited)
         return Pull(bases=moved, noted=Noted(state="open" if asked else "auto", fields=fields))
     # What the provider cannot hold comes back from the tombstone.
-    full = canonical(apply(hub.content, diff(project(hub.content, policy.keeps), theirs)))
+    full = canonical(restore(hub.content, theirs, policy.keeps))
     fields = (_deletion(hub=True, remote=False, taken="remote"), *edited)
     back = Write(op="create", content=full, fields=tuple(path_name(path) for path in changed))
     return Pull(hub=back, bases=moved, noted=Noted(state="auto", fields=fields))
@@ -175,7 +192,7 @@ def _pull_merge(
     mine = project(hub.content, policy.keeps)
     prefer = _preferred(hub, remote, policy)
     merged = merge(base, mine, theirs, prefer=prefer)
-    full = canonical(apply(hub.content, diff(mine, merged.content)))
+    full = canonical(restore(hub.content, merged.content, policy.keeps))
     write = None
     if full != hub.content:
         write = Write(op="update", content=full, fields=tuple(changed_fields(hub.content, full)))
@@ -227,6 +244,7 @@ def plan_push(
         return Write(op="create", content=content, fields=tuple(sorted(content)))
     if hub.deleted:
         return Write(op="delete", content=None)
+    bases = _held(bases, policy)
     mine = project(hub.content, policy.keeps)
     patch = {path: pair for path, pair in diff(bases.hub, mine).items() if path_name(path) not in withheld}
     if not patch or remote_now is None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from sqlalchemy import Connection
 
 from calhub.calendar.event import Content
-from calhub.calendar.fields import apply, diff, path_name, project
+from calhub.calendar.fields import apply, diff, path_name, project, restore
 from calhub.hub import accounts, changes, events, inbox, journal, links, lookup
 from calhub.hub.events import StoredEvent
 from calhub.hub.journal import Intent
@@ -98,8 +98,9 @@ def _candidates(of: Pass) -> list[int]:
         everything = of.full or of.first_pass
         dirty = links.dirty_events(conn, replica.id, replica.calendar_id, replica.hub_seq, everything=everything)
         due = links.due_retries(conn, replica.id, of.hub.now())
+        anew = [link.event_id for link in links.links_by_remote(conn, replica.id, sorted(of.outdated)).values()]
         busy = {intent.event_id for intent in journal.open_intents(conn, replica.id)}
-    return [event_id for event_id in dict.fromkeys([*dirty, *due]) if event_id not in busy]
+    return [event_id for event_id in dict.fromkeys([*dirty, *due, *anew]) if event_id not in busy]
 
 
 def _admit(of: Pass, ids: Sequence[int]) -> bool:
@@ -113,7 +114,9 @@ def _admit(of: Pass, ids: Sequence[int]) -> bool:
             asked = lookup.asked_for(conn, chunk)
             work = _work(conn, of, chunk)
         for each in work:
-            if each.write is not None and (each.write.op, each.stored.uid) not in released:
+            if each.write is None or (each.write.op == "update" and not each.write.fields):
+                continue  # written as it is changes nothing; see `Page.outdated`
+            if (each.write.op, each.stored.uid) not in released:
                 is_asked = each.stored.id in asked or each.stored.uid in of.discarded
                 steps.append(guard.Step(op=each.write.op, uid=each.stored.uid, asked=is_asked))
     with of.hub.read() as conn:
@@ -154,8 +157,7 @@ def _take_back(of: Pass, ids: Sequence[int], uids: set[str]) -> None:
                 events.delete_event(conn, stored.id, now=now)
                 events.purge_event(conn, stored.id)
                 continue
-            mine = project(stored.content, of.policy.keeps)
-            restored = apply(stored.content, diff(mine, each.link.base_hub))
+            restored = restore(stored.content, each.link.base_hub, of.policy.keeps)
             put = events.put_event(conn, stored.calendar_id, stored.uid, restored, now=now)
             links.see_revision(conn, of.replica.id, put.id, put.rev)
 
@@ -181,6 +183,8 @@ def _plan(of: Pass, stored: StoredEvent, link: Link | None, seen: Observation | 
         return Work(stored=stored, link=link, seen=seen, write=None, acknowledged=None)
     bases = Bases(remote=link.base_remote, hub=link.base_hub) if link is not None else None
     write = plan_push(hub_side(stored, link), seen.content if seen is not None else None, bases, of.policy, withheld)
+    if write is None and link is not None and seen is not None and link.remote_id in of.outdated and not stored.deleted:
+        write = Write(op="update", content=seen.content)
     mine = project(stored.content, of.policy.keeps)
     acknowledged = mine
     if link is not None and withheld:
@@ -361,8 +365,13 @@ def _look_again(of: Pass, doubtful: Sequence[Intent]) -> bool:
 
 
 def _give_up(of: Pass, doubtful: Sequence[Doubt]) -> None:
-    """Nothing came of it in this pass; leave the events to later ones."""
+    """Nothing came of it in this pass; leave the events to later ones.
+
+    An event that is not there any more was a deletion that turned out to be done when its item was looked at.
+    """
     with of.hub.transaction() as conn:
+        there = lookup.events_by_id(conn, [doubt.intent.event_id for doubt in doubtful])
+        doubtful = [doubt for doubt in doubtful if doubt.intent.event_id in there]
         for doubt in doubtful:
             event_id = doubt.intent.event_id
             failed = links.attempts(conn, of.replica.id, event_id) + 1

@@ -18,7 +18,8 @@ from calhub.sync.observe import observe_one
 
 
 def recover_open(of: Pass) -> None:
-    """Settle every intent an earlier pass left open."""
+    """Settle every intent an earlier pass left open: the first thing done with a replica."""
+    of.prepare()
     with of.hub.read() as conn:
         waiting = journal.open_intents(conn, of.replica.id)
     recover(of, waiting)

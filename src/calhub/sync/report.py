@@ -34,6 +34,7 @@ class RunReport:
     requests: int = 0
     duration_ms: int = 0
     dry_run: bool = False
+    paused: bool = False
     plan: list[dict[str, Any]] = field(default_factory=list)
 
     def count(self, way: Literal["pulled", "pushed"], op: OpName) -> None:
@@ -44,6 +45,12 @@ class RunReport:
         if self.dry_run:
             step = {"side": side, "op": write.op, "uid": uid, "title": title, "fields": list(write.fields)}
             self.plan.append(step)
+
+    def skip(self, message: str, *, paused: bool) -> None:
+        """Nothing is done this time: another pass is at it, or the account's breaker is open (``paused``)."""
+        self.status = "skipped"
+        self.paused = paused
+        self.errors.append({"uid": None, "message": message})
 
     def fail(self, uid: str | None, message: str) -> None:
         self.status = "failed"

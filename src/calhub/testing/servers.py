@@ -1,7 +1,7 @@
 """Real CalDAV servers for tests, benchmarks and the demo: Radicale and Xandikos, each as a subprocess on loopback.
 
     with radicale(tmp_path) as server:
-        connect({"url": server.url, "username": server.username}, {"password": server.password})
+        connect({"url": server.url, "username": server.username}, MemoryVault({"password": server.password}))
 
 Both need the extra ``demo``. The process is ended when the block is left, also by an exception.
 """

@@ -8,6 +8,7 @@ import pytest
 
 from calhub.providers.base import Provider
 from calhub.providers.caldav import connect
+from calhub.providers.vault import MemoryVault
 from calhub.testing.davserver import DavServer
 
 
@@ -21,6 +22,6 @@ def server() -> Iterator[DavServer]:
 
 @pytest.fixture
 def provider(server: DavServer) -> Iterator[Provider]:
-    provider = connect({"url": server.url, "username": "user"}, {"password": "secret"})
+    provider = connect({"url": server.url, "username": "user"}, MemoryVault({"password": "secret"}))
     yield provider
     provider.close()

@@ -8,11 +8,12 @@ import pytest
 
 from calhub.providers.base import ProviderError, RemoteCalendar, Trait
 from calhub.providers.caldav import connect
+from calhub.providers.vault import MemoryVault
 from calhub.testing.davserver import CALENDAR, HOME, DavServer, Reply, Request
 
 
 def discover(url: str, secrets: Mapping[str, str] | None = None) -> list[RemoteCalendar]:
-    provider = connect({"url": url, "username": "user"}, secrets or {"password": "secret"})
+    provider = connect({"url": url, "username": "user"}, MemoryVault(secrets or {"password": "secret"}))
     try:
         return provider.discover()
     finally:
@@ -245,6 +246,6 @@ def test_token_is_sent_as_bearer(server: DavServer) -> None:
 def test_settings_that_cannot_work(settings: dict[str, str]) -> None:
     """Bad settings are told at once, without asking any server."""
     with pytest.raises(ProviderError) as caught:
-        connect(settings, {"password": "x"})
+        connect(settings, MemoryVault({"password": "x"}))
 
     assert caught.value.trait is Trait.FATAL

@@ -10,13 +10,14 @@ import httpx
 import pytest
 
 from calhub.providers.caldav import connect
+from calhub.providers.vault import MemoryVault
 from calhub.testing.contract import ProviderContract, Remote
 from calhub.testing.servers import CalDAVServer, radicale, xandikos
 
 
 def attached(server: CalDAVServer) -> Iterator[Remote]:
     """A fresh calendar at the server."""
-    provider = connect({"url": server.url, "username": server.username}, {"password": server.password})
+    provider = connect({"url": server.url, "username": server.username}, MemoryVault({"password": server.password}))
     calendar = provider.create_calendar("Contract")
 
     def plant(text: str) -> None:

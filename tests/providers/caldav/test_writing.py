@@ -8,6 +8,7 @@ import pytest
 
 from calhub.providers.base import Done, NotSent, Outcome, Provider, ProviderError, Refused, Stale, Trait, Unknown
 from calhub.providers.caldav import connect
+from calhub.providers.vault import MemoryVault
 from calhub.testing.contract import event, vevent
 from calhub.testing.davserver import CALENDAR, DavServer, Reply, Request
 
@@ -225,7 +226,7 @@ def test_dead_server_is_not_sent() -> None:
     """A write that never left is certainly not applied."""
     with DavServer() as server:
         url = server.url
-    provider = connect({"url": url, "username": "user"}, {"password": "secret"})
+    provider = connect({"url": url, "username": "user"}, MemoryVault({"password": "secret"}))
 
     assert isinstance(create(provider), NotSent)
     assert isinstance(update(provider, '"1"'), NotSent)
@@ -235,7 +236,7 @@ def test_dead_server_is_not_sent() -> None:
 
 def test_wrong_password_is_raised(server: DavServer) -> None:
     """A 401 is a matter of the account, not of the event."""
-    provider = connect({"url": server.url, "username": "user"}, {"password": "wrong"})
+    provider = connect({"url": server.url, "username": "user"}, MemoryVault({"password": "wrong"}))
 
     with pytest.raises(ProviderError) as caught:
         create(provider)

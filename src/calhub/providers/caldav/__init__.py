@@ -14,15 +14,17 @@ from collections.abc import Mapping
 from calhub.providers.base import Provider, ProviderError, Trait
 from calhub.providers.caldav.provider import CalDAVProvider
 from calhub.providers.http import Credentials, Web, check_url
+from calhub.providers.vault import Vault
 
 __all__ = ["CalDAVProvider", "connect"]
 
 
-def connect(settings: Mapping[str, str], secrets: Mapping[str, str]) -> Provider:
+def connect(settings: Mapping[str, str], vault: Vault) -> Provider:
     """The provider for an account; no I/O. Raises `ProviderError` FATAL for settings that cannot work."""
     if not settings.get("url"):
         raise ProviderError("A CalDAV account needs an address.", "Give --url.", Trait.FATAL)
     url = check_url(settings["url"])
+    secrets = vault.load()
     if token := secrets.get("token"):
         if not token.isascii() or not token.isprintable():
             raise ProviderError("The token has characters that cannot be sent.", "Copy it again.", Trait.FATAL)
