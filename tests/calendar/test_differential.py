@@ -50,7 +50,7 @@ def bounded(draw: st.DrawFn, rule: str, start: datetime, zone: str) -> str:
     return rule
 
 
-@settings(max_examples=300, deadline=None, print_blob=True)
+@settings(max_examples=150, deadline=None, print_blob=True)
 @given(st.data(), rules(DAY_RULES), st.sampled_from(sorted(CHANGES)))
 def test_rules_in_days(data: st.DataObject, rule: str, zone: str) -> None:
     """Daily to yearly rules in any zone, over gaps and repeated hours, leap days and the turn of the year."""
@@ -61,7 +61,7 @@ def test_rules_in_days(data: st.DataObject, rule: str, zone: str) -> None:
     assert ours(timed(start, zone, rule), last) == stamps(Reference(rule, start, ZoneInfo(zone)).instances(last))
 
 
-@settings(max_examples=150, deadline=None, print_blob=True)
+@settings(max_examples=80, deadline=None, print_blob=True)
 @given(st.data(), rules(("HOURLY", "MINUTELY", "SECONDLY"), most=2), st.sampled_from(sorted(CHANGES)))
 def test_rules_within_a_day(data: st.DataObject, rule: str, zone: str) -> None:
     """Hourly rules and faster ones count real time; what they ask about days and hours is asked of the wall clock."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from itertools import islice
 
 from calhub.calendar.event import InvalidEvent
 from calhub.calendar.ical import patch_object, read_calendar, read_object
@@ -17,7 +16,7 @@ from calhub.providers.caldav.wire import BadXml, Multistatus, error_body
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 FAR = 1 << 40
-MILLION = 500_000
+MANY = 300_000
 HEAD = "UID:u\nDTSTAMP:20260101T000000Z\nDTSTART:20260101T090000Z\nDTEND:20260101T100000Z\n"
 EVERY_SECOND = (
     f"BYHOUR={','.join(map(str, range(24)))};BYMINUTE={','.join(map(str, range(60)))};"
@@ -48,38 +47,38 @@ def responses(inner: str) -> str:
 
 #: Texts of items and feeds.
 TEXTS: dict[str, Callable[[], str]] = {
-    "half a million carriage returns": lambda: "\r" * MILLION,
-    "half a million carriage returns in an event": lambda: calendar(HEAD + "X-A:1" + "\r" * MILLION + "X-B:2\n"),
-    "half a million folds": lambda: calendar(HEAD + "SUMMARY:" + "a\n " * MILLION + "\n"),
-    "half a million folds of nothing": lambda: calendar(HEAD + "SUMMARY:" + "\n " * MILLION + "\n"),
-    "a fold of many blanks": lambda: calendar(HEAD + "SUMMARY:" + "\n\t" * 5 + " " * MILLION + "\n"),
-    "a line without end": lambda: "BEGIN:VCALENDAR\n" + "A" * (4 * MILLION),
-    "a parameter without end": lambda: calendar(HEAD + 'X-A;P="1";' + "a" * MILLION + ":v\n"),
-    "half a million quotes": lambda: calendar(HEAD + "X-A;P=" + '"' * MILLION + ":v\n"),
-    "half a million parameters": lambda: calendar(HEAD + "ATTENDEE" + ';P="1"' * MILLION + ":mailto:a@b\n"),
-    "half a million backslashes": lambda: calendar(HEAD + "CATEGORIES:" + "\\" * MILLION + "\n"),
-    "half a million categories": lambda: calendar(HEAD + "CATEGORIES:" + "a\\,," * MILLION + "\n"),
-    "half a million components, each in the last": lambda: "BEGIN:X\n" * MILLION,
+    "very many carriage returns": lambda: "\r" * MANY,
+    "very many carriage returns in an event": lambda: calendar(HEAD + "X-A:1" + "\r" * MANY + "X-B:2\n"),
+    "very many folds": lambda: calendar(HEAD + "SUMMARY:" + "a\n " * MANY + "\n"),
+    "very many folds of nothing": lambda: calendar(HEAD + "SUMMARY:" + "\n " * MANY + "\n"),
+    "a fold of many blanks": lambda: calendar(HEAD + "SUMMARY:" + "\n\t" * 5 + " " * MANY + "\n"),
+    "a line without end": lambda: "BEGIN:VCALENDAR\n" + "A" * (4 * MANY),
+    "a parameter without end": lambda: calendar(HEAD + 'X-A;P="1";' + "a" * MANY + ":v\n"),
+    "very many quotes": lambda: calendar(HEAD + "X-A;P=" + '"' * MANY + ":v\n"),
+    "very many parameters": lambda: calendar(HEAD + "ATTENDEE" + ';P="1"' * MANY + ":mailto:a@b\n"),
+    "very many backslashes": lambda: calendar(HEAD + "CATEGORIES:" + "\\" * MANY + "\n"),
+    "very many categories": lambda: calendar(HEAD + "CATEGORIES:" + "a\\,," * MANY + "\n"),
+    "very many components, each in the last": lambda: "BEGIN:X\n" * MANY,
     "as deep in an event": lambda: calendar(HEAD + "BEGIN:X\n" * 100_000 + "END:X\n" * 100_000),
-    "sixty thousand exceptions": lambda: calendar(HEAD + "RRULE:FREQ=DAILY\nEXDATE:" + ",".join(dates(60_000)) + "\n"),
+    "very many exceptions": lambda: calendar(HEAD + "RRULE:FREQ=DAILY\nEXDATE:" + ",".join(dates(30_000)) + "\n"),
     "whole days except every second": lambda: calendar(
         HEAD + f"RRULE:FREQ=DAILY;{EVERY_SECOND}\nEXDATE;VALUE=DATE:" + ",".join(d[:8] for d in dates(9000)) + "\n"
     ),
-    "a hundred thousand added dates": lambda: calendar(HEAD + "RDATE:" + ",".join(dates(100_000)) + "\n"),
+    "very many added dates": lambda: calendar(HEAD + "RDATE:" + ",".join(dates(30_000)) + "\n"),
     "overrides for all that follow": lambda: calendar(
         HEAD + "RRULE:FREQ=DAILY;COUNT=99999\n",
         *(
             HEAD.replace("20260101T09", "20260101T07") + f"RECURRENCE-ID;RANGE=THISANDFUTURE:{text}\n"
-            for text in dates(8000)
+            for text in dates(3000)
         ),
     ),
-    "many versions of one instance": lambda: calendar(*[HEAD + "RECURRENCE-ID:20260101T090000Z\n"] * 30_000),
+    "many versions of one instance": lambda: calendar(*[HEAD + "RECURRENCE-ID:20260101T090000Z\n"] * 20_000),
     "many masters under one UID, the first large": lambda: calendar(
         HEAD + "ATTENDEE:mailto:a@b\n" * 30_000, *[HEAD] * 30_000
     ),
     "many zones, many events": lambda: calendar(
-        *(HEAD.replace("UID:u", f"UID:{n}") + f"X-A;TZID=zone {n}:1\n" for n in range(1500)),
-        before="".join(zone(f"zone {n}", "FREQ=YEARLY") for n in range(1500)),
+        *(HEAD.replace("UID:u", f"UID:{n}") + f"X-A;TZID=zone {n}:1\n" for n in range(700)),
+        before="".join(zone(f"zone {n}", "FREQ=YEARLY") for n in range(700)),
     ),
     "a zone that changes each second": lambda: calendar(
         HEAD + "X-A;TZID=own:1\n", before=zone("own", f"FREQ=YEARLY;{EVERY_DAY};{EVERY_SECOND}")
@@ -88,7 +87,7 @@ TEXTS: dict[str, Callable[[], str]] = {
         HEAD + "X-A;TZID=own:1\n", before=zone("own", "FREQ=SECONDLY;X-A=FREQ=YEARLY")
     ),
     "a zone with many changes": lambda: calendar(
-        HEAD + "X-A;TZID=own:1\n", before=zone("own", "FREQ=YEARLY\nRDATE:" + ",".join(d[:15] for d in dates(50_000)))
+        HEAD + "X-A;TZID=own:1\n", before=zone("own", "FREQ=YEARLY\nRDATE:" + ",".join(d[:15] for d in dates(20_000)))
     ),
 }
 
@@ -120,24 +119,16 @@ ANSWERS: dict[str, Callable[[], str]] = {
         + "]>"
         + responses("<d:response><d:href>&a29;</d:href></d:response>")
     ),
-    "half a million elements, each in the last": lambda: "<a>" * MILLION,
-    "half a million attributes": lambda: "<a " + " ".join(f'b{n}=""' for n in range(MILLION)) + "/>",
-    "half a million references": lambda: responses(
-        "<d:response><d:href>" + "&#1;" * MILLION + "</d:href></d:response>"
-    ),
-    "a reference of half a million zeros": lambda: responses("&#" + "0" * MILLION + ";"),
-    "half a million empty responses": lambda: responses("<d:response/>" * MILLION),
-    "half a million properties": lambda: responses(
-        "<d:response><d:href>/a</d:href><d:propstat><d:prop>"
-        + "<d:a/>" * MILLION
-        + "</d:prop></d:propstat></d:response>"
+    "very many elements, each in the last": lambda: "<a>" * MANY,
+    "very many attributes": lambda: "<a " + " ".join(f'b{n}=""' for n in range(MANY)) + "/>",
+    "very many references": lambda: responses("<d:response><d:href>" + "&#1;" * MANY + "</d:href></d:response>"),
+    "a reference of very many zeros": lambda: responses("&#" + "0" * MANY + ";"),
+    "very many empty responses": lambda: responses("<d:response/>" * MANY),
+    "very many properties": lambda: responses(
+        "<d:response><d:href>/a</d:href><d:propstat><d:prop>" + "<d:a/>" * MANY + "</d:prop></d:propstat></d:response>"
     ),
     "a status without end": lambda: responses(
-        "<d:response><d:href>/a</d:href><d:status>"
-        + " " * MILLION
-        + "HTTP/"
-        + "1" * MILLION
-        + "</d:status></d:response>"
+        "<d:response><d:href>/a</d:href><d:status>" + " " * MANY + "HTTP/" + "1" * MANY + "</d:status></d:response>"
     ),
 }
 
@@ -165,11 +156,10 @@ def read_text(text: str) -> None:
 
 
 def read_rule(rule: str) -> None:
-    for zoned in ({"time_zone": "Australia/Lord_Howe"}, {}):
-        content = {"start": "1970-01-01T09:00:00", "end": "1970-01-01T10:00:00", "rrule": rule, **zoned}
-        for start, end in ((1 << 31, (1 << 31) + 86400), (-FAR, FAR)):
-            assert len(list(expand(content, start, end))) <= 10_000
-        assert len(list(islice(expand(content | {"exdates": ["1970-01-02"]}, FAR, FAR + 1), 5))) == 0
+    content = {"start": "1970-01-01T09:00:00", "end": "1970-01-01T10:00:00", "rrule": rule}
+    content["time_zone"] = "Australia/Lord_Howe"
+    for start, end in ((1 << 31, (1 << 31) + 86400), (-FAR, FAR)):
+        assert len(list(expand(content, start, end))) <= 10_000
 
 
 def read_answer(text: str) -> None:

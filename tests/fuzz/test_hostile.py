@@ -12,7 +12,7 @@ from tests.fuzz.hostile import CASES
 
 ROOT = Path(__file__).parents[2]
 #: Several times what the worst case takes. A reader that is out of bounds takes hours, or all memory.
-SECONDS = 60
+SECONDS = 30
 MEMORY = 1536 * 1024 * 1024
 
 

@@ -124,6 +124,25 @@ def test_provider_learns_the_settings_first(noted: Noted) -> None:
     assert noted.calls[:2] == ["prepare", "get"]
 
 
+def test_change_of_all_later_instances_is_refused_where_it_would_become_another(world: World) -> None:
+    """Kept whole in the hub and reported once; other services get it; without it the series is written."""
+    able, unable = world.add_remote(), world.add_remote(quirks=Quirks(keeps=FIELDS - {"following"}))
+    series = {"rrule": "FREQ=DAILY;COUNT=6"}
+    later = {"2026-11-25T12:00:00+01:00": {"title": "Later", "following": True}}
+    world.put("a", **series, overrides=later)
+
+    reports = world.sync()
+
+    assert able.contents["a"]["overrides"] == later
+    assert unable.contents == {}
+    assert [len(report.errors) for report in reports] == [0, 1]
+    assert "all later ones" in reports[1].errors[0]["message"]
+    assert not world.sync()[1].errors
+    world.edit("a", overrides=None)
+    world.sync()
+    assert unable.contents["a"] == able.contents["a"]
+
+
 def test_outdated_items_are_written_as_they_are(noted: Noted) -> None:
     """Journalled as any write, and nothing the guard would hold."""
     one = noted.add_remote()

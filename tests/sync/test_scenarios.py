@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
+from calhub.hub.jsontext import dumps
 from calhub.testing.simulation.play import Simulation
 from calhub.testing.simulation.rest import come_to_rest
 from calhub.testing.simulation.soak import Stage, stage
@@ -24,15 +25,29 @@ def on() -> Iterator[Stage]:
         yield made
 
 
-def outcome(sim: Simulation) -> tuple[object, ...]:
+@dataclass(frozen=True)
+class Outcome:
     """What users see at the end: the events in each place, and the values that lost a clash."""
+
+    places: tuple[list[str], ...]
+    losers: frozenset[tuple[str, str, str]]
+
+    def is_like(self, clean: Outcome) -> bool:
+        """The same events everywhere, and nothing lost. A write that nobody heard the end of may count as an edit."""
+        return self.places == clean.places and self.losers >= clean.losers
+
+
+def outcome(sim: Simulation) -> Outcome:
     places = [sim.world.contents, *(remote.contents for remote in sim.names.values())]
-    losers = {(entry["name"], str(entry["hub"]), str(entry["remote"])) for clash in sim.world.conflicts
-              for entry in clash["fields"]}  # fmt: skip
-    return (*(sorted(map(repr, place.values())) for place in places), losers)
+    losers = {
+        (entry["name"], str(entry["hub"]), str(entry["remote"]))
+        for clash in sim.world.conflicts
+        for entry in clash["fields"]
+    }
+    return Outcome(tuple(sorted(map(dumps, place.values())) for place in places), frozenset(losers))
 
 
-def play(on: Stage, scenario: Scenario) -> tuple[object, ...]:
+def play(on: Stage, scenario: Scenario) -> Outcome:
     with on.simulation(scenario.remotes) as sim:
         sim.play(scenario)
         come_to_rest(sim)
@@ -74,4 +89,4 @@ def test_stopping_anywhere_ends_like_the_clean_run(on: Stage, name: str, subtest
         for moment in range(1, moments + 1):
             for points in ([moment], [moment, 1 + moment % 7]):
                 with subtests.test(sync=sync, points=points):
-                    assert play(on, stopped(scenario, sync, *points)) == clean
+                    assert play(on, stopped(scenario, sync, *points)).is_like(clean)

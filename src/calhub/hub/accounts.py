@@ -106,7 +106,9 @@ def add_account(conn: Connection, name: str, provider: str, settings: Mapping[st
 def account(conn: Connection, name: str | int) -> Account:
     """The account with this name or id. Raises `NotFound`."""
     found = _named(name, _a.id, _a.name, lambda where: [_account(r) for r in conn.execute(_ACCOUNTS.where(where))])
-    return _only(found, "account", name, [one.name for one in accounts(conn)], lambda one: f"{one.id} ({one.name})")
+    return _only(
+        found, "account", name, lambda: [one.name for one in accounts(conn)], lambda one: f"{one.id} ({one.name})"
+    )
 
 
 def accounts(conn: Connection) -> list[Account]:
@@ -189,8 +191,10 @@ def calendar(conn: Connection, id_or_name: int | str) -> Calendar:
     found = _named(
         id_or_name, _c.id, _c.name, lambda where: [Calendar(*row) for row in conn.execute(_CALENDARS.where(where))]
     )
-    names = [one.name for one in calendars(conn)]
-    return _only(found, "calendar", id_or_name, names, lambda one: f"{one.id} ({one.name})")
+    return _only(
+        found, "calendar", id_or_name, lambda: [one.name for one in calendars(conn)],
+        lambda one: f"{one.id} ({one.name})",
+    )  # fmt: skip
 
 
 def calendars(conn: Connection) -> list[Calendar]:
@@ -273,8 +277,7 @@ def replica(conn: Connection, id_or_remote_name: int | str) -> Replica:
         _r.remote_name,
         lambda where: [_replica(row) for row in conn.execute(_REPLICAS.where(where))],
     )
-    known = [_describe(one) for one in replicas(conn)]
-    return _only(found, "replica", id_or_remote_name, known, _describe)
+    return _only(found, "replica", id_or_remote_name, lambda: [_describe(one) for one in replicas(conn)], _describe)
 
 
 def replicas(conn: Connection, calendar_id: int | None = None, account_id: int | None = None) -> list[Replica]:
@@ -352,13 +355,15 @@ def _named(
 
 
 def _only(
-    found: Sequence[Thing], kind: str, name: int | str, known: Sequence[str], describe: Callable[[Thing], str]
+    found: Sequence[Thing], kind: str, name: int | str, known: Callable[[], list[str]], describe: Callable[[Thing], str]
 ) -> Thing:
+    """The one thing found, or an error that tells which there are (``known``, asked only then)."""
     if len(found) == 1:
         return found[0]
     if found:
         raise Ambiguous(f'Several {kind}s go by "{name}".', [describe(one) for one in found])
-    there = f"There is: {', '.join(known)}." if known else f"There is no {kind} yet."
+    names = known()
+    there = f"There is: {', '.join(names)}." if names else f"There is no {kind} yet."
     raise NotFound(f'There is no {kind} "{name}".', there)
 
 

@@ -262,6 +262,13 @@ def link_count(conn: Connection, replica_id: int) -> int:
     return int(conn.execute(select(func.count()).select_from(link).where(link.c.replica_id == replica_id)).scalar_one())
 
 
+def any_alive(conn: Connection, replica_id: int) -> bool:
+    """Whether any linked item is still there."""
+    there = (observation.c.replica_id == link.c.replica_id) & (observation.c.remote_id == link.c.remote_id)
+    query = select(link.c.id).join(observation, there).where(link.c.replica_id == replica_id, observation.c.gone == 0)
+    return conn.execute(query.limit(1)).first() is not None
+
+
 def links_by_remote(conn: Connection, replica_id: int, remote_ids: Sequence[str]) -> dict[str, Link]:
     found: dict[str, Link] = {}
     for part in chunks(remote_ids):

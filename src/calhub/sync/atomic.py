@@ -126,6 +126,8 @@ def _prepare(hub: Hub, passes: list[Pass], calendar_id: int, uid: str, content: 
             stored = found
         for of in passes:
             parts += [_Part(of, work, intent) for work, intent in push.journal_writes(conn, of, [stored.id])]
+            if of.report.errors:
+                raise AtomicFailed(f"{of.replica.account}: {of.report.errors[0]['message']}")
     return parts
 
 

@@ -36,8 +36,12 @@ def counts(steps: Iterable[Step]) -> dict[str, int]:
     return {op: found[op] for op in ("create", "update", "delete")}
 
 
-def check(steps: list[Step], *, side: Side, linked: int, limits: Limits, first_pass: bool) -> str | None:
+def check(
+    steps: list[Step], *, side: Side, linked: int, limits: Limits, first_pass: bool, emptied: bool = False
+) -> str | None:
     """Why the plan must wait for a person, as one sentence; None = go ahead.
+
+    ``emptied``: no linked item is there any more, though the plan may spare some of their events.
 
     Creates are free on a replica's first pass, when a person's own command asked for them, and while nothing is
     linked yet (there is nothing to multiply).
@@ -46,6 +50,10 @@ def check(steps: list[Step], *, side: Side, linked: int, limits: Limits, first_p
     where = "in the hub" if side == "hub" else "at the remote"
     if linked >= EMPTY_SCOPE and counted["delete"] >= linked:
         return f"All {linked} linked events would be deleted {where}."
+    if linked >= EMPTY_SCOPE and counted["delete"] and emptied:
+        return (
+            f"None of {linked} linked events is left on the other side; {counted['delete']} would be deleted {where}."
+        )
     for op, count in counted.items():
         if op == "create" and linked == 0:
             continue

@@ -255,6 +255,16 @@ def plan_push(
     return Write(op="update", content=target, fields=tuple(path_name(path) for path in patch))
 
 
+def unholdable(content: Content, keeps: frozenset[str]) -> str | None:
+    """Why the event cannot be written to a provider without saying something else there; None if it can.
+
+    A field left out is a field less. But a change of all later instances, without ``following``, is another change.
+    """
+    if "following" not in keeps and any(patch.get("following") for patch in content.get("overrides", {}).values()):
+        return "The service has no changes of an instance and all later ones; the series is whole in the hub."
+    return None
+
+
 def _deletion(*, hub: bool, remote: bool, taken: str | None) -> dict[str, Any]:
     return {"name": "deleted", "base": False, "hub": hub, "remote": remote, "taken": taken}
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from calhub.calendar.event import Content, InvalidEvent
-from calhub.calendar.fields import project
+from calhub.calendar.fields import apply, diff, project
 from calhub.hub import events, inbox, links, lookup
 from calhub.hub.events import StoredEvent
 from calhub.hub.jsontext import loads
@@ -46,7 +46,8 @@ def pull(of: Pass, remote_ids: Sequence[str]) -> bool:
         fresh = [step for step in fresh if step.op != "update"]
     with of.hub.read() as conn:
         linked = links.link_count(conn, of.replica.id)
-    reason = guard.check(fresh, side="hub", linked=linked, limits=of.limits, first_pass=of.first_pass)
+        emptied = linked > 0 and not links.any_alive(conn, of.replica.id)
+    reason = guard.check(fresh, side="hub", linked=linked, limits=of.limits, first_pass=of.first_pass, emptied=emptied)
     if reason is not None:
         hold(of, "hub", reason, fresh)
         return False
@@ -182,7 +183,11 @@ def _plan(of: Pass, pair: Pair, discarded: set[str]) -> Pull:
 def _bases(pair: Pair) -> Bases | None:
     if pair.link is not None:
         return Bases(remote=pair.link.base_remote, hub=pair.link.base_hub)
-    return Bases(remote=pair.sent, hub=pair.sent) if pair.sent is not None else None
+    if pair.sent is None or pair.seen.content is None:
+        return None
+    # A field that was sent and is not shown: the service dropped it. Nobody's edit, so nothing to be taken over.
+    dropped = {path: change for path, change in diff(pair.sent, pair.seen.content).items() if change[1] is None}
+    return Bases(remote=apply(pair.sent, dropped), hub=pair.sent)
 
 
 def _carry_alone(conn: Connection, of: Pass, pair: Pair, discarded: set[str]) -> None:

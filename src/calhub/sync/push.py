@@ -33,7 +33,7 @@ from calhub.providers.base import (
 )
 from calhub.sync import guard
 from calhub.sync.context import Pass, hub_side, title
-from calhub.sync.plan import Bases, Write, plan_push
+from calhub.sync.plan import Bases, Write, plan_push, unholdable
 from calhub.sync.pull import decided, hold, pull
 from calhub.sync.recover import recover
 
@@ -220,6 +220,11 @@ def journal_writes(conn: Connection, of: Pass, ids: Sequence[int]) -> list[tuple
             if each.seen is None or each.seen.problem is None:
                 links.see_revision(conn, of.replica.id, stored.id, stored.rev)
                 links.clear_retry(conn, of.replica.id, [stored.id])
+            continue
+        reason = unholdable(stored.content, of.policy.keeps) if each.write.op != "delete" else None
+        if reason is not None:
+            links.set_retry(conn, of.replica.id, stored.id, attempts=1, error=reason, next_try=None)
+            of.report.fail(stored.uid, reason)
             continue
         remote_id = each.link.remote_id if each.link else _identity(conn, of, stored)
         intent = journal.open_intent(

@@ -66,7 +66,9 @@ class GoogleProvider:
     """`calhub.providers.base.Provider` for Google Calendar."""
 
     def __init__(self, client: Client, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self.capabilities = Capabilities(create_calendars=True, batch_writes=BATCH, keeps=FIELDS - {"zones"})
+        self.capabilities = Capabilities(
+            create_calendars=True, batch_writes=BATCH, keeps=FIELDS - {"zones", "following"}
+        )
         self._client = client
         self._reader = Reader(client)
         self._clock = clock

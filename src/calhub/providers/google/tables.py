@@ -61,6 +61,7 @@ FIELDS: Final = (
     Field("conferences", "`conferenceData`, read only", "others than Google's",
           "Google's own are never copied to another event: that would let people in"),
     Field("categories, priority, geo, extra, components", beside="all of it"),
+    Field("following", note="a series with such a change is refused, and whole in the hub"),
     Field("zones", note="in the hub only"),
 )  # fmt: skip
 

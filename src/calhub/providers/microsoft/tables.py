@@ -33,5 +33,6 @@ FIELDS: Final = (
     Field("priority", "`importance`", "numbers other than 1, 5 and 9"),
     Field("organizer", note="in the hub only; at Microsoft 365 it is the owner of the mailbox"),
     Field("conferences", note="in the hub only; an online meeting made in Outlook stays one"),
+    Field("following", note="a series with such a change is refused, and whole in the hub"),
     Field("color, geo, attachments, extra, components, zones", note="in the hub only"),
 )  # fmt: skip

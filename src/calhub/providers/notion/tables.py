@@ -19,5 +19,6 @@ def _row(each: schema.Field) -> Field:
 FIELDS: Final = (
     *(_row(each) for each in schema.FIELDS if each.holds),
     Field("end_time_zone", note="the end is told in the zone of the start; the hub's stays"),
-    Field(", ".join(sorted(ALL - _HELD - {"end_time_zone"})), note="in the hub only"),
+    Field("following", note="a series with such a change is refused, and whole in the hub"),
+    Field(", ".join(sorted(ALL - _HELD - {"end_time_zone", "following"})), note="in the hub only"),
 )
