@@ -46,6 +46,9 @@ class NotionPerson:
 
     def cancel_instance(self, event: str, day: str) -> None:
         page = self._find(event)
+        for row in self._rows_of(page):
+            if self._instance(row).startswith(day):
+                self._notion.user_trash(row)
         at = datetime.fromisoformat(self._entry(page).start)
         line = f"EXDATE;TZID={ZONE}:{day.replace('-', '')}T{at:%H%M%S}"
         self._notion.user_edit(page, {"Recurrence": _text(f"{self._recurrence(page)}\n{line}")})

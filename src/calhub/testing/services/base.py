@@ -209,9 +209,11 @@ class Service:
         """
         self._faults.append(_Fault(match, how, times, skip, status, retry_after, part))
 
-    def heal(self) -> None:
-        """No planned fault strikes any more."""
+    def heal(self) -> int:
+        """No planned fault strikes any more; how many have never struck."""
+        left = len(self._faults)
         self._faults.clear()
+        return left
 
     def deliver(self) -> list[Notification]:
         """POST the queued webhook messages for real, in order; returns them with what was answered."""
