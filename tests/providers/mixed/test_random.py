@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from random import Random
 from typing import Any
 
@@ -26,10 +27,8 @@ class Life:
         name = self.random.choice(NAMES)
         person = self.world.services.people[name]
         act = self.random.choice([self.add, self.edit, self.edit, self.move, self.instance, self.cancel, self.delete])
-        try:
+        with suppress(KeyError):  # there is no such event or instance (any more), or Notion has no row for it
             act(person)
-        except KeyError:
-            """There is no such instance (any more), or Notion has no row for it."""
 
     def word(self) -> str:
         self.typed += 1
