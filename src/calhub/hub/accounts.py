@@ -298,9 +298,8 @@ def update_replica(conn: Connection, replica_id: int, **columns: Any) -> None:
     if "settings" in columns:
         columns["settings"] = dumps(columns["settings"])
     try:
-        with conn.begin_nested():
-            conn.execute(update(schema.replica).where(_r.id == replica_id).values(columns))
-    except IntegrityError as error:
+        conn.execute(update(schema.replica).where(_r.id == replica_id).values(columns))
+    except IntegrityError as error:  # SQLite has undone the statement alone
         values = ", ".join(f"{key} = {value!r}" for key, value in columns.items() if key != "cursor")
         raise InvalidValue(f"A replica cannot have {values}.") from error
 

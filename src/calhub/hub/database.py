@@ -95,9 +95,9 @@ class Hub:
                     outermost.commit()
             except IntegrityError:
                 raise
-            except DBAPIError as error:
+            except (DBAPIError, sqlite3.Error) as error:
                 self._drop_writer()
-                raise hub_error(error.orig or error, self.path) from error
+                raise hub_error(getattr(error, "orig", None) or error, self.path) from error
             self._hook()
 
     @contextmanager
@@ -106,8 +106,8 @@ class Hub:
         try:
             with self._readers.connect() as connection:
                 yield connection
-        except DBAPIError as error:
-            raise hub_error(error.orig or error, self.path) from error
+        except (DBAPIError, sqlite3.Error) as error:
+            raise hub_error(getattr(error, "orig", None) or error, self.path) from error
 
     def ensure_sound(self) -> None:
         """Raise `CorruptDatabase` if SQLite finds damage: called before anything is written to a remote.
@@ -164,7 +164,7 @@ def _engine(path: Path, *, writes: bool) -> Engine:
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
-        connection.exec_driver_sql(begin)
+        connection.connection.cursor().execute(begin)  # not through SQLAlchemy: every transaction pays for this
 
     return engine
 
