@@ -31,7 +31,7 @@ check: $(READY)
 	$(BIN)/mypy
 
 test: check archives
-	$(BIN)/pytest -n 2
+	$(BIN)/pytest -n 2 --dist worksteal
 
 # Source archives whose calendar files the tests read; as such, not as wheels, which have none.
 archives: .archives/.ready

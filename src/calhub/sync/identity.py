@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from sqlalchemy import Connection
 
 from calhub.calendar.event import TIME_UNIT, Content
+from calhub.calendar.fields import Patch, diff
 from calhub.hub import journal, links, lookup
 from calhub.hub.events import StoredEvent
 from calhub.hub.journal import Intent
@@ -39,6 +40,15 @@ def created_by_us(conn: Connection, of: Pass, seen: Sequence[Observation]) -> di
         assert sent.content is not None  # a create has content
         found[item.remote_id] = (event, sent.content)
     return found
+
+
+def dropped(sent: Content, shown: Content) -> Patch:
+    """What was sent and is not shown, as a patch that takes it away.
+
+    Where no answer came, this is taken for the service's doing: many drop what they do not know. Nobody's edit, so
+    nothing that the hub should lose.
+    """
+    return {path: change for path, change in diff(sent, shown).items() if change[1] is None}
 
 
 def _sent(tries: Sequence[Intent], item: Observation) -> Intent | None:

@@ -75,8 +75,8 @@ def _store(
     return taken
 
 
-def observe_one(of: Pass, remote_id: str, uid: str) -> str | None:
-    """Look at one item after doubt; returns the remote id under which it is, or None when it is certainly gone.
+def observe_one(of: Pass, remote_id: str, uid: str) -> None:
+    """Look at one item after doubt, under its name or another one.
 
     Raises `ProviderError` when the remote cannot say.
     """
@@ -87,4 +87,3 @@ def observe_one(of: Pass, remote_id: str, uid: str) -> str | None:
             links.observe_gone(conn, of.replica.id, [remote_id], now=now)
         if item is not None:
             links.observe_items(conn, of.replica.id, [item], now=now)
-    return None if item is None else item.remote_id

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from calhub.calendar.event import Content, InvalidEvent
-from calhub.calendar.fields import apply, diff, project
+from calhub.calendar.fields import apply, project
 from calhub.hub import events, inbox, links, lookup
 from calhub.hub.events import StoredEvent
 from calhub.hub.jsontext import loads
@@ -16,7 +16,7 @@ from calhub.hub.links import Link, Observation
 from calhub.providers.base import Item
 from calhub.sync import guard
 from calhub.sync.context import Pass, hub_side, title
-from calhub.sync.identity import created_by_us
+from calhub.sync.identity import created_by_us, dropped
 from calhub.sync.plan import Bases, Pull, RemoteSide, plan_pull
 
 
@@ -185,9 +185,7 @@ def _bases(pair: Pair) -> Bases | None:
         return Bases(remote=pair.link.base_remote, hub=pair.link.base_hub)
     if pair.sent is None or pair.seen.content is None:
         return None
-    # A field that was sent and is not shown: the service dropped it. Nobody's edit, so nothing to be taken over.
-    dropped = {path: change for path, change in diff(pair.sent, pair.seen.content).items() if change[1] is None}
-    return Bases(remote=apply(pair.sent, dropped), hub=pair.sent)
+    return Bases(remote=apply(pair.sent, dropped(pair.sent, pair.seen.content)), hub=pair.sent)
 
 
 def _carry_alone(conn: Connection, of: Pass, pair: Pair, discarded: set[str]) -> None:

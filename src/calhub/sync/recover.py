@@ -11,9 +11,11 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection
 
+from calhub.calendar.fields import apply
 from calhub.hub import journal, links, lookup
 from calhub.hub.journal import Intent
 from calhub.sync.context import Pass
+from calhub.sync.identity import dropped
 from calhub.sync.observe import observe_one
 
 
@@ -34,9 +36,24 @@ def recover(of: Pass, intents: Sequence[Intent]) -> None:
         observe_one(of, intent.remote_id, intent.uid)
         now = of.hub.now()
         with of.hub.transaction() as conn:
+            if intent.op == "update" and intent.state == "open":
+                _forget_dropped(conn, of, intent)
             journal.close_intent(conn, intent.id, "unknown", now=now, error="The answer was lost; the item was read.")
             if _is_there(conn, intent):
                 links.requeue(conn, of.replica.id, intent.event_id, now=now)
+
+
+def _forget_dropped(conn: Connection, of: Pass, intent: Intent) -> None:
+    """Take out of the base what we sent and the service dropped, as its answer would have shown."""
+    link = links.links_by_remote(conn, of.replica.id, [intent.remote_id]).get(intent.remote_id)
+    seen = links.observations(conn, of.replica.id, [intent.remote_id]).get(intent.remote_id)
+    if link is None or seen is None or seen.content is None or intent.content is None:
+        return
+    links.set_link(
+        conn, of.replica.id, link.event_id, link.remote_id, version=link.version, hub_rev=link.hub_rev,
+        base_remote=apply(link.base_remote, dropped(intent.content, seen.content)), base_hub=link.base_hub,
+        now=of.hub.now(),
+    )  # fmt: skip
 
 
 def _is_there(conn: Connection, intent: Intent) -> bool:

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from calhub.calendar.event import FIELDS, Content
 from calhub.calendar.fields import project
-from calhub.hub import events, inbox
+from calhub.hub import events, inbox, links
 from calhub.hub.errors import HubError
 from calhub.sync.report import RunReport
 from calhub.sync.resolve import resolve
@@ -44,6 +44,7 @@ class Simulation:
         self.edits = 0
         self._told_requests: dict[str, int] = {}
         self._snapshots: dict[str, Any] = {}
+        self._used: dict[str, list[Content]] = {}
         self._moments = 0
         self._at_moment: tuple[int, Callable[[], None]] | None = None
         self._calls_only = False
@@ -184,6 +185,9 @@ class Simulation:
         if uid in self.contents(who):
             return
         self._note(who, None, content)
+        if who == HUB or not self.names[who].service.quirks.rewrites_uid:
+            self._used[uid] = [*self._used.get(uid, []), content]
+            self.ledger.joined(self._used[uid])  # whoever takes a UID again means the same event
         if who == HUB:
             self.world.put(uid, **content)
         else:
@@ -255,10 +259,18 @@ class Simulation:
         if self._is_read(who):
             self.ledger.deleted(before)
             self._forgive_unseen(who, before)
+            if who != HUB and not self._is_linked(who, uid):
+                self.ledger.forgiven(tokens(before))  # whether it ever arrived there, the engine cannot know
         if who == HUB:
             self.world.delete(uid)
         else:
             self.names[who].delete(uid)
+
+    def _is_linked(self, who: str, uid: str) -> bool:
+        remote = self.names[who]
+        with self.world.hub.read() as conn:
+            name = remote.service.remote_id(remote.calendar, uid)
+            return bool(links.links_by_remote(conn, remote.replica.id, [name or ""]))
 
     def _forgive_unseen(self, who: str, deleted: Content) -> None:
         """What the service cannot show goes with the event its user deleted, unless typed since: both are right."""
@@ -304,6 +316,7 @@ class Simulation:
         for remote_id in before.keys() | after.keys():
             if before.get(remote_id) != after.get(remote_id):
                 self.edits += 1
+                self._forgive_unseen(step["who"], before.get(remote_id, {}))
                 self.ledger.rolled_back(before.get(remote_id), after.get(remote_id))
 
     def _forget(self, step: Step) -> None:
