@@ -1,13 +1,8 @@
-"""No test here may touch the keychain of whoever runs it."""
-
 from __future__ import annotations
-
-from collections.abc import Iterator
 
 import keyring
 import pytest
 from keyring.backend import KeyringBackend
-from keyring.backends.fail import Keyring as NoKeychain
 from keyring.errors import PasswordDeleteError, PasswordSetError
 
 
@@ -32,16 +27,6 @@ class MemoryKeychain(KeyringBackend):
     def delete_password(self, service: str, username: str) -> None:
         if self.entries.pop((service, username), None) is None:
             raise PasswordDeleteError
-
-
-@pytest.fixture(autouse=True)
-def no_keychain(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The backend that keyring chooses where there is no keychain."""
-    monkeypatch.delenv("CALHUB_KEY", raising=False)
-    before = keyring.get_keyring()
-    keyring.set_keyring(NoKeychain())  # type: ignore[no-untyped-call]  # keyring leaves it untyped
-    yield
-    keyring.set_keyring(before)
 
 
 @pytest.fixture

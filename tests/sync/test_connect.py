@@ -47,9 +47,7 @@ with Hub.open(Path(sys.argv[1])) as hub:
 
 
 @pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.null.Keyring")
-    monkeypatch.delenv("CALHUB_KEY", raising=False)
+def home(tmp_path: Path) -> Path:
     return tmp_path / "home"
 
 

@@ -20,11 +20,12 @@ NO_PARAMS: Final[Params] = {}
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _CONTROL_BUT_NEWLINE: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 #: A line end: LF, or CRs with or without one. All of a run at once, or a million CRs would take their square in time.
-_END: Final = r"(?:\r++\n?+|\n)"
-_CHUNK: Final = re.compile(rf"[^\r\n]*+(?:{_END}[ \t][^\r\n]*+)*+(?:{_END}|\Z)")
+#: (Python 3.11.2 gets possessive quantifiers wrong around groups and behind one another.)
+_END: Final = r"(?:\r+(?!\r)\n?|\n)"
+_CHUNK: Final = re.compile(rf"[^\r\n]*+(?:{_END}[ \t][^\r\n]*+)*(?:{_END}|\Z)")
 _FOLD: Final = re.compile(rf"(?<!\r){_END}[ \t]")
-_QUOTED_HEAD: Final = re.compile(r'((?:[^":]++|"[^"]*+")*+):')
-_PARAM: Final = re.compile(r'(?:"[^"]*+"|[^";]++|")++')
+_QUOTED_HEAD: Final = re.compile(r'((?:[^":]++|"[^"]*+")*):')
+_PARAM: Final = re.compile(r'(?:"[^"]*+"|[^";]++|")+')
 _ESCAPE: Final = re.compile(r"\\([\\;,nN])")
 _CARET: Final = re.compile(r"\^([\^n'])")
 _LIST_ITEM: Final = re.compile(r"(?:[^\\,]|\\.|\\\Z)+", re.DOTALL)
@@ -42,7 +43,7 @@ def decode(data: bytes) -> str:
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError:
-        whole = re.sub(rb"(?<!\r)(?:\r++\n?+|\n)[ \t]", b"", data)
+        whole = re.sub(rb"(?<!\r)(?:\r+(?!\r)\n?|\n)[ \t]", b"", data)
     try:
         return whole.decode("utf-8")
     except UnicodeDecodeError:
