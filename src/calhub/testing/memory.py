@@ -115,12 +115,16 @@ class MemoryProvider(OneByOne):
         self, calendar: str, remote_id: str, uid: str, content: Content, *, expected: str | None, raw: str | None
     ) -> Outcome:
         del raw  # the service patches by field itself
-        outcome: Outcome = Stale()
-        for number, target in enumerate(self._stages(calendar, remote_id, content)):
-            outcome = self._update(calendar, remote_id, uid, target, expected)
-            if not isinstance(outcome, Done) or outcome.echo is None:
+        row = self.service.find_calendar(calendar).rows.get(remote_id)
+        if not self.service.quirks.exceptions_apart or row is None:
+            return self._update(calendar, remote_id, uid, content, expected)
+        now = fields.project(row.content, self.service.quirks.keeps)
+        outcome: Outcome = Done(self.service.item(calendar, remote_id))
+        for number, part in enumerate(_parts(fields.diff(now, content))):
+            outcome = self._update(calendar, remote_id, uid, fields.apply(now, part), expected)
+            if not isinstance(outcome, Done) or outcome.echo is None or outcome.echo.content is None:
                 return Unknown("The series was written in part.") if number else outcome
-            expected = outcome.echo.version
+            now, expected = outcome.echo.content, outcome.echo.version  # the service may have rewritten the rest
         return outcome
 
     def _update(self, calendar: str, remote_id: str, uid: str, content: Content, expected: str | None) -> Outcome:
@@ -135,22 +139,6 @@ class MemoryProvider(OneByOne):
             expected=expected,
             content=content,
         )
-
-    def _stages(self, calendar: str, remote_id: str, content: Content) -> list[Content]:
-        """The contents an item has in turn while it is being written: one, unless its exceptions are written apart."""
-        row = self.service.find_calendar(calendar).rows.get(remote_id)
-        if not self.service.quirks.exceptions_apart or row is None:
-            return [content]
-        now = fields.project(row.content, self.service.quirks.keeps)
-        patch = fields.diff(now, content)
-        exceptions = [path for path in patch if path[0] == "overrides"]
-        parts = [{path: pair for path, pair in patch.items() if path not in exceptions}]
-        parts += [{path: patch[path]} for path in exceptions]
-        stages = []
-        for part in filter(None, parts):
-            now = fields.apply(now, part)
-            stages.append(now)
-        return stages or [content]
 
     def delete(self, calendar: str, remote_id: str, *, expected: str | None) -> Outcome:
         if self._moved(calendar, remote_id, expected, gone_is_moved=False):
@@ -247,3 +235,10 @@ class MemoryProvider(OneByOne):
             else:
                 items.append(item)
         return items, present, removed
+
+
+def _parts(patch: fields.Patch) -> list[fields.Patch]:
+    """A change of a series as the requests it takes: the master, then each exception."""
+    exceptions = [path for path in patch if path[0] == "overrides"]
+    master = {path: change for path, change in patch.items() if path not in exceptions}
+    return [part for part in (master, *({path: patch[path]} for path in exceptions)) if part]
