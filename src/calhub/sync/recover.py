@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection
 
-from calhub.calendar.fields import apply
+from calhub.calendar.fields import apply, diff
 from calhub.hub import journal, links, lookup
 from calhub.hub.journal import Intent
 from calhub.sync.context import Pass
@@ -44,11 +44,14 @@ def recover(of: Pass, intents: Sequence[Intent]) -> None:
 
 
 def _forget_dropped(conn: Connection, of: Pass, intent: Intent) -> None:
-    """Take out of the base what we sent and the service dropped, as its answer would have shown."""
+    """If the write shows, take out of the base what we sent and the service dropped, as its answer would have shown."""
     link = links.links_by_remote(conn, of.replica.id, [intent.remote_id]).get(intent.remote_id)
     seen = links.observations(conn, of.replica.id, [intent.remote_id]).get(intent.remote_id)
     if link is None or seen is None or seen.content is None or intent.content is None:
         return
+    written = diff(intent.before or {}, intent.content).keys()
+    if not written - diff(intent.content, seen.content).keys():
+        return  # nothing of it shows: it never arrived, and what is gone was taken away by somebody
     links.set_link(
         conn, of.replica.id, link.event_id, link.remote_id, version=link.version, hub_rev=link.hub_rev,
         base_remote=apply(link.base_remote, dropped(intent.content, seen.content)), base_hub=link.base_hub,
