@@ -37,25 +37,29 @@ def recover(of: Pass, intents: Sequence[Intent]) -> None:
         now = of.hub.now()
         with of.hub.transaction() as conn:
             if intent.op == "update" and intent.state == "open":
-                _forget_dropped(conn, of, intent)
+                _agree_on_what_shows(conn, of, intent)
             journal.close_intent(conn, intent.id, "unknown", now=now, error="The answer was lost; the item was read.")
             if _is_there(conn, intent):
                 links.requeue(conn, of.replica.id, intent.event_id, now=now)
 
 
-def _forget_dropped(conn: Connection, of: Pass, intent: Intent) -> None:
-    """If the write shows, take out of the base what we sent and the service dropped, as its answer would have shown."""
+def _agree_on_what_shows(conn: Connection, of: Pass, intent: Intent) -> None:
+    """Where the item shows our write, move the bases as its answer would have: what is ours is no edit of anybody.
+
+    Also not what we sent and the service dropped. Where nothing shows, the write never arrived.
+    """
     link = links.links_by_remote(conn, of.replica.id, [intent.remote_id]).get(intent.remote_id)
     seen = links.observations(conn, of.replica.id, [intent.remote_id]).get(intent.remote_id)
     if link is None or seen is None or seen.content is None or intent.content is None:
         return
-    written = diff(intent.before or {}, intent.content).keys()
-    if not written - diff(intent.content, seen.content).keys():
-        return  # nothing of it shows: it never arrived, and what is gone was taken away by somebody
+    missing = diff(intent.content, seen.content).keys()
+    shown = {path: change for path, change in diff(intent.before or {}, intent.content).items() if path not in missing}
+    if not shown:
+        return
     links.set_link(
         conn, of.replica.id, link.event_id, link.remote_id, version=link.version, hub_rev=link.hub_rev,
-        base_remote=apply(link.base_remote, dropped(intent.content, seen.content)), base_hub=link.base_hub,
-        now=of.hub.now(),
+        base_remote=apply(apply(link.base_remote, shown), dropped(intent.content, seen.content)),
+        base_hub=apply(link.base_hub, shown), now=of.hub.now(),
     )  # fmt: skip
 
 
