@@ -37,7 +37,7 @@ T = TypeVar("T")
 
 
 class Layer:
-    """Hands every call on to the provider inside."""
+    """Hands every call on to the provider inside: single reads through `_read`, single writes through `_write`."""
 
     def __init__(self, inner: Provider) -> None:
         self.inner = inner
@@ -51,33 +51,33 @@ class Layer:
         return self.inner.requests
 
     def prepare(self, calendar: str, settings: Mapping[str, Any]) -> Capabilities:
-        return self.inner.prepare(calendar, settings)
+        return self._read(lambda: self.inner.prepare(calendar, settings))
 
     def discover(self) -> list[RemoteCalendar]:
-        return self.inner.discover()
+        return self._read(self.inner.discover)
 
     def changes(self, calendar: str, cursor: str | None, known: Known) -> Iterator[Page]:
         return self.inner.changes(calendar, cursor, known)
 
     def get(self, calendar: str, remote_id: str) -> Item | None:
-        return self.inner.get(calendar, remote_id)
+        return self._read(lambda: self.inner.get(calendar, remote_id))
 
     def find(self, calendar: str, uid: str) -> Item | None:
-        return self.inner.find(calendar, uid)
+        return self._read(lambda: self.inner.find(calendar, uid))
 
     def reserve(self, calendar: str, uid: str) -> str:
         return self.inner.reserve(calendar, uid)
 
     def create(self, calendar: str, remote_id: str, uid: str, content: Content) -> Outcome:
-        return self.inner.create(calendar, remote_id, uid, content)
+        return self._write(lambda: self.inner.create(calendar, remote_id, uid, content))
 
     def update(
         self, calendar: str, remote_id: str, uid: str, content: Content, *, expected: str | None, raw: str | None
     ) -> Outcome:
-        return self.inner.update(calendar, remote_id, uid, content, expected=expected, raw=raw)
+        return self._write(lambda: self.inner.update(calendar, remote_id, uid, content, expected=expected, raw=raw))
 
     def delete(self, calendar: str, remote_id: str, *, expected: str | None) -> Outcome:
-        return self.inner.delete(calendar, remote_id, expected=expected)
+        return self._write(lambda: self.inner.delete(calendar, remote_id, expected=expected))
 
     def write_batch(self, calendar: str, requests: Sequence[WriteRequest]) -> list[Outcome]:
         return self.inner.write_batch(calendar, requests)
@@ -90,6 +90,12 @@ class Layer:
 
     def close(self) -> None:
         self.inner.close()
+
+    def _read(self, call: Callable[[], T]) -> T:
+        return call()
+
+    def _write(self, call: Callable[[], Outcome]) -> Outcome:
+        return call()
 
 
 #: Waiting times in seconds: the first one, and the longest this layer waits at all.
@@ -119,18 +125,6 @@ class Retry(Layer):
         self._sleep = sleep
         self._rng = rng or random.Random()
 
-    def prepare(self, calendar: str, settings: Mapping[str, Any]) -> Capabilities:
-        return self._read(lambda: self.inner.prepare(calendar, settings))
-
-    def discover(self) -> list[RemoteCalendar]:
-        return self._read(self.inner.discover)
-
-    def get(self, calendar: str, remote_id: str) -> Item | None:
-        return self._read(lambda: self.inner.get(calendar, remote_id))
-
-    def find(self, calendar: str, uid: str) -> Item | None:
-        return self._read(lambda: self.inner.find(calendar, uid))
-
     def changes(self, calendar: str, cursor: str | None, known: Known) -> Iterator[Page]:
         """A listing that breaks off is taken up from the last cursor.
 
@@ -151,17 +145,6 @@ class Retry(Layer):
                 failures += 1
                 if not (resumable and error.trait is Trait.RETRY and self._pause(failures, error.retry_after)):
                     raise
-
-    def create(self, calendar: str, remote_id: str, uid: str, content: Content) -> Outcome:
-        return self._write(lambda: self.inner.create(calendar, remote_id, uid, content))
-
-    def update(
-        self, calendar: str, remote_id: str, uid: str, content: Content, *, expected: str | None, raw: str | None
-    ) -> Outcome:
-        return self._write(lambda: self.inner.update(calendar, remote_id, uid, content, expected=expected, raw=raw))
-
-    def delete(self, calendar: str, remote_id: str, *, expected: str | None) -> Outcome:
-        return self._write(lambda: self.inner.delete(calendar, remote_id, expected=expected))
 
     def write_batch(self, calendar: str, requests: Sequence[WriteRequest]) -> list[Outcome]:
         """Only the writes of the batch that certainly were not applied are sent again."""

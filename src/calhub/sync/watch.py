@@ -6,14 +6,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
-from calhub.calendar.event import Content
 from calhub.hub import accounts
 from calhub.hub.accounts import Account
 from calhub.hub.breaker import Breaker
 from calhub.hub.database import Hub
 from calhub.providers.base import (
     Capabilities,
-    Item,
     Known,
     NotSent,
     Outcome,
@@ -54,30 +52,10 @@ class Watch(Layer):
         # it may ask the service, but need not: that it returns proves nothing
         return self._call(lambda: self.inner.prepare(calendar, settings), proves=False)
 
-    def discover(self) -> list[RemoteCalendar]:
-        return self._call(self.inner.discover)
-
     def changes(self, calendar: str, cursor: str | None, known: Known) -> Iterator[Page]:
         pages = self.inner.changes(calendar, cursor, known)
         while (page := self._call(lambda: next(pages, None))) is not None:
             yield page
-
-    def get(self, calendar: str, remote_id: str) -> Item | None:
-        return self._call(lambda: self.inner.get(calendar, remote_id))
-
-    def find(self, calendar: str, uid: str) -> Item | None:
-        return self._call(lambda: self.inner.find(calendar, uid))
-
-    def create(self, calendar: str, remote_id: str, uid: str, content: Content) -> Outcome:
-        return self._call(lambda: self.inner.create(calendar, remote_id, uid, content))
-
-    def update(
-        self, calendar: str, remote_id: str, uid: str, content: Content, *, expected: str | None, raw: str | None
-    ) -> Outcome:
-        return self._call(lambda: self.inner.update(calendar, remote_id, uid, content, expected=expected, raw=raw))
-
-    def delete(self, calendar: str, remote_id: str, *, expected: str | None) -> Outcome:
-        return self._call(lambda: self.inner.delete(calendar, remote_id, expected=expected))
 
     def write_batch(self, calendar: str, requests: Sequence[WriteRequest]) -> list[Outcome]:
         return self._call(lambda: self.inner.write_batch(calendar, requests))
@@ -87,6 +65,12 @@ class Watch(Layer):
 
     def delete_calendar(self, calendar: str) -> None:
         self._call(lambda: self.inner.delete_calendar(calendar))
+
+    def _read(self, call: Callable[[], T]) -> T:
+        return self._call(call)
+
+    def _write(self, call: Callable[[], Outcome]) -> Outcome:
+        return self._call(call)
 
     def _call(self, call: Callable[[], T], *, proves: bool = True) -> T:
         if self._paused_until is not None:
