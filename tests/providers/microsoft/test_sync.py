@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.providers.microsoft.kit import Clock, meeting, signed_in, weekly
+from tests.providers.tied import TiedWorld
 
 from calhub.calendar.event import Content
 from calhub.calendar.fields import project
-from calhub.hub import accounts, journal
-from calhub.hub.accounts import Account
-from calhub.providers.base import Provider
-from calhub.providers.layers import Retry
-from calhub.sync.report import RunReport
+from calhub.hub import journal
 from calhub.testing.contract_kit import EXAMPLES, Remote, event, listing
 from calhub.testing.services.graph import Graph
-from calhub.testing.world import World
 
 SERIES: Content = event(
     rrule="FREQ=DAILY;COUNT=6",
@@ -27,31 +23,11 @@ SERIES: Content = event(
 )
 
 
-class GraphWorld(World):
+class GraphWorld(TiedWorld):
     """A hub whose one calendar is tied to calendars at Microsoft 365."""
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self.logins: dict[int, Callable[[], Provider]] = {}
-
     def tie(self, graph: Graph, remote: Remote, **settings: Any) -> Remote:
-        with self.hub.transaction() as conn:
-            made = accounts.add_account(conn, f"ms-{len(self.logins)}", "microsoft", {}, self.hub.now())
-            accounts.add_replica(
-                conn, self.calendar.id, made.id, remote.calendar, "Work", self.hub.now(), direction="both",
-                conflicts="merge", settings=settings,
-            )  # fmt: skip
-        self.logins[made.id] = lambda: signed_in(graph, Clock(self.clock()))
-        return remote
-
-    def connect(self, account: Account) -> Provider:
-        return Retry(self.logins[account.id](), sleep=lambda _: None)
-
-    def run(self) -> RunReport:
-        """One pass, and time for every retry to be due."""
-        report = self.sync()[-1]
-        self.clock.advance(hours=12)
-        return report
+        return self.attach("microsoft", remote, lambda: signed_in(graph, Clock(self.clock())), **settings)
 
 
 @pytest.fixture
