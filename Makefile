@@ -5,7 +5,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DELETE_ON_ERROR:
-.PHONY: help test check archives fuzz demo bench bench-docs soak kill docs clean
+.PHONY: help test check archives explore fuzz demo bench bench-docs soak kill docs clean
 
 help:
 	@echo "make demo    see calhub work: real CalDAV servers and a folder, then five services at once, in a temporary home"
@@ -13,6 +13,7 @@ help:
 	@echo "make bench   speed, side by side with vdirsyncer and khal (SIZES=1000,10000 ONLY=pull to choose)"
 	@echo "make soak    the engine against made-up users, services and crashes (SECONDS=60 SEED=1 RUNS=0)"
 	@echo "make kill    kill 50 syncs at chosen moments, run each again and compare (KILLS=10 SEED=2 to choose)"
+	@echo "make explore the property tests with new examples, not the ones that make test repeats (TIMES=5 to choose)"
 	@echo "make fuzz    feed the readers of calendar files and of server answers with nonsense (MINUTES=5 to choose)"
 	@echo "make docs    write the generated pages of docs/ anew"
 	@echo "make clean   remove what the commands above made"
@@ -40,6 +41,10 @@ archives: .archives/.ready
 	$(BIN)/python -m pip download --quiet --no-deps --no-binary icalendar,recurring-ical-events --dest .archives \
 		$$(grep -E '^(icalendar|recurring-ical-events)==' requirements-dev.txt)
 	@touch $@
+
+TIMES ?= 1
+explore: check
+	for time in $$(seq $(TIMES)); do HYPOTHESIS_PROFILE=explore $(BIN)/pytest -n 2 -m hypothesis || exit; done
 
 MINUTES ?= 5
 fuzz: $(READY)

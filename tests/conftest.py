@@ -1,10 +1,17 @@
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import keyring
 import pytest
+from hypothesis import settings
 from keyring.backends.fail import Keyring as NoKeychain
+
+#: The same examples in each run, so that a failure comes of the change at hand. `make explore` looks for new ones.
+settings.register_profile("suite", derandomize=True, database=None)
+settings.register_profile("explore")
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "suite"))
 
 
 @pytest.fixture(autouse=True)
