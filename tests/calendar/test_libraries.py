@@ -67,8 +67,8 @@ def dateutil_deviates(rule: str) -> bool:
     return mixed or ("BYWEEKNO" in by and "BYDAY" not in by)
 
 
-def dateutil_may_mistake_the_week(rule: str) -> bool:
-    """It takes some weeks over the turn of the year for others than they are."""
+def takes_weeks_for_others(rule: str) -> bool:
+    """Whether dateutil may do so: for weeks over the turn of the year."""
     return any(abs(int(week)) in (1, 52, 53) for week in parts(rule).get("BYWEEKNO", "0").split(","))
 
 
@@ -103,7 +103,7 @@ def test_series_agree_with_dateutil(data: st.DataObject, rule: str, matching: bo
     if parts(rule)["FREQ"] == "WEEKLY" and "BYSETPOS" in rule:  # it counts the first week from DTSTART
         found, expected = ([each for each in some if each >= start + timedelta(days=7)] for some in (found, expected))
 
-    if dateutil_may_mistake_the_week(rule):
+    if takes_weeks_for_others(rule):
         found, expected = ([each for each in some if inside_year(each)] for some in (found, expected))
 
     assert found == expected
@@ -168,7 +168,7 @@ def series(draw: st.DrawFn, zone: str | None) -> Content:
     """A whole series with exceptions, added dates and overrides, some for all that follow."""
     start = draw(starts(zone or "UTC"))
     synchronous = rules(DAY_RULES, most=2).map(lambda rule: synchronised(rule, start))
-    rule = draw(synchronous.filter(lambda rule: not dateutil_deviates(rule) and not dateutil_may_mistake_the_week(rule)))
+    rule = draw(synchronous.filter(lambda rule: not dateutil_deviates(rule) and not takes_weeks_for_others(rule)))
     length = timedelta(minutes=draw(st.sampled_from([0, 30, 60, 90])))
     content: Content = {"start": start.isoformat(), "end": (start + length).isoformat(), "title": "0"}
     if zone is None and draw(st.booleans()):
