@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, func, insert, select, update
 
 from calhub.calendar.event import Content
 from calhub.hub.jsontext import dumps, loads
@@ -87,6 +87,18 @@ def close_intent(
     )
 
 
+def arrived(conn: Connection, replica_id: int, identity: str, version: str | None, *, now: str) -> None:
+    """Record that a create under this identity was done after all: its item has been found, at this version."""
+    tries = select(func.max(intent.c.id)).where(
+        intent.c.replica_id == replica_id, intent.c.remote_id == identity, intent.c.op == "create"
+    )
+    conn.execute(
+        update(intent)
+        .where(intent.c.id == tries.scalar_subquery())
+        .values(state="done", closed=now, after=version, error=None)
+    )
+
+
 def failed_identity(conn: Connection, replica_id: int, event_id: int) -> str | None:
     """The identity of the event's latest write, if it was a create that failed or was never answered.
 
@@ -98,18 +110,23 @@ def failed_identity(conn: Connection, replica_id: int, event_id: int) -> str | N
     return last.remote_id if last is not None and last.op == "create" and last.state in ("failed", "unknown") else None
 
 
-def creates(conn: Connection, replica_id: int, remote_ids: Sequence[str]) -> dict[str, list[Intent]]:
-    """The creates under these identities that were not seen to succeed, oldest first."""
+def creates(
+    conn: Connection, replica_id: int, *, identities: Sequence[str] = (), event_ids: Sequence[int] = ()
+) -> dict[str, list[Intent]]:
+    """The creates under these identities or of these events, by identity, oldest first.
+
+    One that was seen to be done leaves nothing to tell of those before it.
+    """
     found: dict[str, list[Intent]] = {}
-    for part in chunks(remote_ids):
-        rows = conn.execute(
-            select(intent)
-            .where(intent.c.replica_id == replica_id, intent.c.remote_id.in_(part))
-            .where(intent.c.op == "create", intent.c.state != "done")
-            .order_by(intent.c.id)
-        )
-        for row in rows:
-            found.setdefault(row.remote_id, []).append(_intent(row))
+    asked = [intent.c.remote_id.in_(part) for part in chunks(identities)]
+    asked += [intent.c.event_id.in_(part) for part in chunks(event_ids)]
+    for condition in asked:
+        query = select(intent).where(intent.c.replica_id == replica_id, intent.c.op == "create", condition)
+        for row in conn.execute(query.order_by(intent.c.id)):
+            if row.state == "done":
+                found.pop(row.remote_id, None)
+            else:
+                found.setdefault(row.remote_id, []).append(_intent(row))
     return found
 
 

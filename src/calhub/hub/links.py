@@ -286,10 +286,24 @@ def links_by_event(conn: Connection, replica_id: int, event_ids: Sequence[int]) 
 
 
 def is_forgettable(conn: Connection, event_id: int) -> bool:
-    """Whether a tombstone has served: no link waits for its deletion, no conflict could bring the event back (I7)."""
+    """Whether a tombstone has served (I7): nothing could bring the event back.
+
+    No link waits for its deletion, no conflict for a person, and no create of it may still show up at a remote.
+    """
     linked = exists().where(link.c.event_id == event_id)
     disputed = exists().where(conflict.c.event_id == event_id, conflict.c.state != "resolved")
-    return not conn.execute(select(or_(linked, disputed))).scalar_one()
+    needed = conn.execute(select(or_(linked, disputed))).scalar_one()
+    return not needed and conn.exec_driver_sql(_MAY_ARRIVE, (event_id,)).first() is None
+
+
+#: A create of the event whose end nobody knows; none under its identity was seen to be done since.
+_MAY_ARRIVE: Final = (
+    "SELECT 1 FROM event e JOIN replica r ON r.calendar_id = e.calendar_id "
+    "JOIN intent i ON i.replica_id = r.id AND i.event_id = e.id AND i.uid = e.uid WHERE e.id = ? AND i.op = 'create' "
+    "AND i.state IN ('open', 'stale', 'unknown') AND NOT EXISTS (SELECT 1 FROM intent d "
+    "WHERE d.replica_id = i.replica_id AND d.remote_id = i.remote_id AND d.op = 'create' AND d.state = 'done' "
+    "AND d.id > i.id)"
+)
 
 
 def _link(row: Any) -> Link:

@@ -7,16 +7,17 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from calhub.calendar.event import Content, InvalidEvent
+from calhub.calendar.event import InvalidEvent
 from calhub.calendar.fields import apply, project
-from calhub.hub import events, inbox, links, lookup
+from calhub.hub import events, inbox, journal, links, lookup
 from calhub.hub.events import StoredEvent
+from calhub.hub.journal import Intent
 from calhub.hub.jsontext import loads
 from calhub.hub.links import Link, Observation
 from calhub.providers.base import Item
 from calhub.sync import guard
 from calhub.sync.context import Pass, hub_side, title
-from calhub.sync.identity import created_by_us, dropped
+from calhub.sync.identity import created_before_deleted, created_by_us, dropped
 from calhub.sync.plan import Bases, Pull, RemoteSide, plan_pull
 
 
@@ -25,7 +26,7 @@ class Pair:
     """An observation with the event it belongs to.
 
     ``twin``: another live item stands for the same UID. ``moved``: the item is gone under this name only.
-    ``sent``: what we created it with, though no answer said so.
+    ``sent``: the create by which we made it, though no answer said so.
     """
 
     seen: Observation
@@ -33,7 +34,7 @@ class Pair:
     link: Link | None
     twin: bool = False
     moved: bool = False
-    sent: Content | None = None
+    sent: Intent | None = None
 
 
 def pull(of: Pass, remote_ids: Sequence[str]) -> bool:
@@ -136,14 +137,14 @@ def _pairs(conn: Connection, of: Pass, remote_ids: Sequence[str]) -> list[Pair]:
     live = lookup.live_twins(conn, of.replica.id, uids)
     named = links.observations(conn, of.replica.id, [link.remote_id for link in by_event.values()])
     ours = created_by_us(conn, of, [each for each in seen.values() if each.remote_id not in direct and not each.gone])
+    unheard = created_before_deleted(conn, of, by_uid.values())
     pairs = []
     for remote_id in remote_ids:
         each = seen.get(remote_id)
         if each is None or each.problem is not None:
             continue
         if remote_id in ours:
-            event, sent = ours[remote_id]
-            pairs.append(Pair(seen=each, stored=event, link=None, sent=sent))
+            pairs.append(Pair(seen=each, stored=ours[remote_id][0], link=None, sent=ours[remote_id][1]))
             continue
         link = direct.get(remote_id)
         stored = linked_events.get(link.event_id) if link else by_uid.get(each.uid or "")
@@ -156,7 +157,8 @@ def _pairs(conn: Connection, of: Pass, remote_ids: Sequence[str]) -> list[Pair]:
             if link is not None and link.remote_id != remote_id and _is_live(named.get(link.remote_id)):
                 pairs.append(Pair(seen=each, stored=stored, link=None, twin=True))
                 continue
-        pairs.append(Pair(seen=each, stored=stored, link=link, twin=stored is None and bool(others)))
+        sent = unheard.get(stored.id) if stored is not None and link is None and not each.gone else None
+        pairs.append(Pair(seen=each, stored=stored, link=link, twin=stored is None and bool(others), sent=sent))
     return pairs
 
 
@@ -183,9 +185,10 @@ def _plan(of: Pass, pair: Pair, discarded: set[str]) -> Pull:
 def _bases(pair: Pair) -> Bases | None:
     if pair.link is not None:
         return Bases(remote=pair.link.base_remote, hub=pair.link.base_hub)
-    if pair.sent is None or pair.seen.content is None:
+    sent = pair.sent.content if pair.sent is not None else None
+    if sent is None or pair.seen.content is None:
         return None
-    return Bases(remote=apply(pair.sent, dropped(pair.sent, pair.seen.content)), hub=pair.sent)
+    return Bases(remote=apply(sent, dropped(sent, pair.seen.content)), hub=sent)
 
 
 def _carry_alone(conn: Connection, of: Pass, pair: Pair, discarded: set[str]) -> None:
@@ -224,6 +227,8 @@ def _carry(conn: Connection, of: Pass, pair: Pair, discarded: set[str]) -> None:
         events.delete_event(conn, stored.id, now=now)
         plan = Pull(bases=Bases(remote=pair.seen.content, hub=pair.seen.content))
     _relink(conn, of, pair, plan, stored)
+    if pair.sent is not None:
+        journal.arrived(conn, replica_id, pair.sent.remote_id, pair.seen.version, now=now)
     if plan.noted is not None and stored is not None:
         inbox.note_conflict(conn, replica_id, stored.id, plan.noted.state, list(plan.noted.fields), now=now)
         of.report.counts["conflicts"] += 1
