@@ -45,8 +45,8 @@ def created_by_us(conn: Connection, of: Pass, seen: Sequence[Observation]) -> di
 def created_before_deleted(conn: Connection, of: Pass, stored: Iterable[StoredEvent]) -> dict[int, Intent]:
     """For each tombstone that we may have created here, under whatever name, by event id, the create.
 
-    An item with its UID that shows what was sent, or less, is no event of its own, whoever made it: nothing is in it that
-    the one who deleted the event had not seen. While an event lives a first link is right instead.
+    An item with its UID that shows what was sent, or less, is no event of its own, whoever made it: the one who deleted
+    the event had seen all of it. While an event lives a first link is right instead.
     """
     tombstones = {event.id: event.uid for event in stored if event.deleted}
     tries = journal.creates(conn, of.replica.id, event_ids=list(tombstones))
