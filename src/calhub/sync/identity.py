@@ -12,7 +12,7 @@ from typing import Final
 from sqlalchemy import Connection
 
 from calhub.calendar.event import TIME_UNIT, Content
-from calhub.calendar.fields import Patch, diff
+from calhub.calendar.fields import Patch
 from calhub.hub import journal, links, lookup
 from calhub.hub.events import StoredEvent
 from calhub.hub.journal import Intent
@@ -54,13 +54,13 @@ def created_before_deleted(conn: Connection, of: Pass, stored: Iterable[StoredEv
     return {each.event_id: each for each in in_doubt if each.uid == tombstones[each.event_id]}
 
 
-def dropped(sent: Content, shown: Content) -> Patch:
-    """What was sent and is not shown, as a patch that takes it away.
+def dropped(difference: Patch) -> Patch:
+    """Of the difference between what was sent and what is shown: what is not shown at all.
 
     Where no answer came, this is taken for the service's doing: many drop what they do not know. Nobody's edit, so
     nothing that the hub should lose.
     """
-    return {path: change for path, change in diff(sent, shown).items() if change[1] is None}
+    return {path: change for path, change in difference.items() if change[1] is None}
 
 
 def _sent(tries: Sequence[Intent], item: Observation) -> Intent | None:

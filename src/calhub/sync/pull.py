@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from calhub.calendar.event import InvalidEvent
-from calhub.calendar.fields import apply, project
+from calhub.calendar.fields import apply, diff, project
 from calhub.hub import events, inbox, journal, links, lookup
 from calhub.hub.events import StoredEvent
 from calhub.hub.journal import Intent
@@ -188,7 +188,7 @@ def _bases(pair: Pair) -> Bases | None:
     sent = pair.sent.content if pair.sent is not None else None
     if sent is None or pair.seen.content is None:
         return None
-    return Bases(remote=apply(sent, dropped(sent, pair.seen.content)), hub=sent)
+    return Bases(remote=apply(sent, dropped(diff(sent, pair.seen.content))), hub=sent)
 
 
 def _carry_alone(conn: Connection, of: Pass, pair: Pair, discarded: set[str]) -> None:

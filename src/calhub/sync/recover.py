@@ -52,13 +52,14 @@ def _agree_on_what_shows(conn: Connection, of: Pass, intent: Intent) -> None:
     seen = links.observations(conn, of.replica.id, [intent.remote_id]).get(intent.remote_id)
     if link is None or seen is None or seen.content is None or intent.content is None:
         return
-    missing = diff(intent.content, seen.content).keys()
-    shown = {path: change for path, change in diff(intent.before or {}, intent.content).items() if path not in missing}
+    difference = diff(intent.content, seen.content)
+    ours = diff(intent.before or {}, intent.content)
+    shown = {path: change for path, change in ours.items() if path not in difference}
     if not shown:
         return
     links.set_link(
         conn, of.replica.id, link.event_id, link.remote_id, version=link.version, hub_rev=link.hub_rev,
-        base_remote=apply(apply(link.base_remote, shown), dropped(intent.content, seen.content)),
+        base_remote=apply(apply(link.base_remote, shown), dropped(difference)),
         base_hub=apply(link.base_hub, shown), now=of.hub.now(),
     )  # fmt: skip
 
