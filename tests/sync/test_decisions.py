@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from calhub.hub import inbox
 from calhub.hub.errors import InvalidValue
 from calhub.sync import atomic
 from calhub.sync.resolve import Take, resolve
@@ -183,6 +184,23 @@ def test_atomic_write_reaches_every_replica_before_it_returns(world: World, how:
     writes = one.writes + two.writes
     world.settle()
     assert one.writes + two.writes == writes
+
+
+def test_arrivals_that_are_discarded_go_where_they_came_from_too(world: World) -> None:
+    """Many events come from one remote, and are linked there; then a person does not want them at the other."""
+    one, two = world.add_remote(), world.add_remote(guard_number=2)
+    one.put("old")
+    world.settle()
+    for number in range(4):
+        one.put(f"new{number}")
+    world.sync()
+
+    with world.hub.transaction() as conn:
+        inbox.discard_hold(conn, world.holds[0]["id"], now=world.hub.now())
+    world.settle()
+
+    assert world.holds == []
+    assert set(world.contents) == set(one.contents) == set(two.contents) == {"old"}
 
 
 def test_cancelled_instance_against_edited_one_can_be_flipped(world: World) -> None:

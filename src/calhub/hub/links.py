@@ -16,7 +16,7 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 
 from calhub.calendar.event import Content
 from calhub.hub.jsontext import dumps, loads
-from calhub.hub.schema import conflict, event, link, observation, retry
+from calhub.hub.schema import event, link, observation, retry
 from calhub.providers.base import Item
 
 #: SQLite takes at most 32,766 parameters; a chunk also bounds memory.
@@ -108,6 +108,18 @@ def mark_problem(conn: Connection, replica_id: int, remote_id: str, reason: str)
         .where(observation.c.replica_id == replica_id, observation.c.remote_id == remote_id)
         .values(content=None, problem=reason, pending=0)
     )
+
+
+def quarantined_twins(conn: Connection, replica_id: int, remote_ids: Iterable[str]) -> list[str]:
+    """Quarantined items with the UID of one of these."""
+    rows = conn.exec_driver_sql(_TWINS, (replica_id, replica_id, dumps(list(remote_ids))))
+    return list(rows.scalars())
+
+
+_TWINS: Final = (
+    "SELECT remote_id FROM observation WHERE replica_id = ? AND problem IS NOT NULL AND uid IN (SELECT uid "
+    "FROM observation WHERE replica_id = ? AND remote_id IN (SELECT value FROM json_each(?))) ORDER BY id"
+)
 
 
 def pend_unlinked(conn: Connection, replica_id: int) -> None:
@@ -283,27 +295,6 @@ def links_by_event(conn: Connection, replica_id: int, event_ids: Sequence[int]) 
         rows = conn.execute(select(link).where(link.c.replica_id == replica_id, link.c.event_id.in_(part)))
         found.update((row.event_id, _link(row)) for row in rows)
     return found
-
-
-def is_forgettable(conn: Connection, event_id: int) -> bool:
-    """Whether a tombstone has served (I7): nothing could bring the event back.
-
-    No link waits for its deletion, no conflict for a person, and no create of it may still show up at a remote.
-    """
-    linked = exists().where(link.c.event_id == event_id)
-    disputed = exists().where(conflict.c.event_id == event_id, conflict.c.state != "resolved")
-    needed = conn.execute(select(or_(linked, disputed))).scalar_one()
-    return not needed and conn.exec_driver_sql(_MAY_ARRIVE, (event_id,)).first() is None
-
-
-#: A create of the event whose end nobody knows; none under its identity was seen to be done since.
-_MAY_ARRIVE: Final = (
-    "SELECT 1 FROM event e JOIN replica r ON r.calendar_id = e.calendar_id "
-    "JOIN intent i ON i.replica_id = r.id AND i.event_id = e.id AND i.uid = e.uid WHERE e.id = ? AND i.op = 'create' "
-    "AND i.state IN ('open', 'stale', 'unknown') AND NOT EXISTS (SELECT 1 FROM intent d "
-    "WHERE d.replica_id = i.replica_id AND d.remote_id = i.remote_id AND d.op = 'create' AND d.state = 'done' "
-    "AND d.id > i.id)"
-)
 
 
 def _link(row: Any) -> Link:

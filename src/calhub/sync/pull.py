@@ -158,7 +158,9 @@ def _pairs(conn: Connection, of: Pass, remote_ids: Sequence[str]) -> list[Pair]:
                 pairs.append(Pair(seen=each, stored=stored, link=None, twin=True))
                 continue
         sent = unheard.get(stored.id) if stored is not None and link is None and not each.gone else None
-        pairs.append(Pair(seen=each, stored=stored, link=link, twin=stored is None and bool(others), sent=sent))
+        pairs.append(
+            Pair(seen=each, stored=stored, link=link, twin=remote_id not in direct and bool(others), sent=sent)
+        )
     return pairs
 
 
@@ -202,7 +204,7 @@ def _carry_alone(conn: Connection, of: Pass, pair: Pair, discarded: set[str]) ->
 
 def _carry(conn: Connection, of: Pass, pair: Pair, discarded: set[str]) -> None:
     """Do what the plan says for one pair, in the transaction given."""
-    if pair.twin and _is_second(conn, of, pair):
+    if pair.twin and not pair.seen.gone and _is_second(conn, of, pair):
         reason = "Another item of this calendar has the same UID; keep one of the two."
         links.mark_problem(conn, of.replica.id, pair.seen.remote_id, reason)
         return
@@ -234,8 +236,8 @@ def _carry(conn: Connection, of: Pass, pair: Pair, discarded: set[str]) -> None:
         of.report.counts["conflicts"] += 1
     if pair.seen.gone:
         links.drop_observation(conn, replica_id, pair.seen.remote_id)
-        if not pair.moved and stored is not None and stored.deleted and links.is_forgettable(conn, stored.id):
-            events.purge_event(conn, stored.id)
+        if stored is not None:
+            events.forget_tombstone(conn, stored.id)
 
 
 def _is_second(conn: Connection, of: Pass, pair: Pair) -> bool:
@@ -243,7 +245,9 @@ def _is_second(conn: Connection, of: Pass, pair: Pair) -> bool:
     assert pair.seen.uid is not None
     stored = lookup.events_by_uid(conn, of.replica.calendar_id, [pair.seen.uid]).get(pair.seen.uid)
     link = links.links_by_event(conn, of.replica.id, [stored.id]).get(stored.id) if stored else None
-    return link is not None and link.remote_id != pair.seen.remote_id
+    if link is None or link.remote_id == pair.seen.remote_id:
+        return False
+    return _is_live(links.observations(conn, of.replica.id, [link.remote_id]).get(link.remote_id))
 
 
 def _relink(conn: Connection, of: Pass, pair: Pair, plan: Pull, stored: StoredEvent | None) -> None:

@@ -155,7 +155,7 @@ def _take_back(of: Pass, ids: Sequence[int], uids: set[str]) -> None:
             now, stored = of.hub.now(), each.stored
             if each.link is None:
                 events.delete_event(conn, stored.id, now=now)
-                events.purge_event(conn, stored.id)
+                events.forget_tombstone(conn, stored.id)
                 continue
             restored = restore(stored.content, each.link.base_hub, of.policy.keeps)
             put = events.put_event(conn, stored.calendar_id, stored.uid, restored, now=now)
@@ -342,8 +342,7 @@ def record_done(of: Pass, each: Work, intent: Intent, echo: Item | None) -> None
             )  # fmt: skip
             journal.close_intent(conn, intent.id, "done", now=now, after=echo.version)
         links.clear_retry(conn, replica_id, [stored.id])
-        if stored.deleted and links.is_forgettable(conn, stored.id):
-            events.purge_event(conn, stored.id)
+        events.forget_tombstone(conn, stored.id)
     of.report.count("pushed", each.write.op)
     of.report.note("remote", each.write, stored.uid, title(stored.content))
 

@@ -259,18 +259,26 @@ class Simulation:
         if self._is_read(who):
             self.ledger.deleted(before)
             self._forgive_unseen(who, before)
-            if who != HUB and not self._is_linked(who, uid):
-                self.ledger.forgiven(tokens(before))  # whether it ever arrived there, the engine cannot know
+            if who != HUB:
+                self.ledger.forgiven(self._unheard(who, uid, before))
         if who == HUB:
             self.world.delete(uid)
         else:
             self.names[who].delete(uid)
 
-    def _is_linked(self, who: str, uid: str) -> bool:
+    def _unheard(self, who: str, uid: str, deleted: Content) -> set[str]:
+        """What the hub sent to an item and was never told to have arrived there.
+
+        Whether the one who deleted the item had seen it, the engine cannot know; so the hub's edit survives.
+        """
         remote = self.names[who]
+        remote_id = remote.service.remote_id(remote.calendar, uid) or ""
         with self.world.hub.read() as conn:
-            name = remote.service.remote_id(remote.calendar, uid)
-            return bool(links.links_by_remote(conn, remote.replica.id, [name or ""]))
+            link = links.links_by_remote(conn, remote.replica.id, [remote_id]).get(remote_id)
+            if link is None:
+                return tokens(deleted)
+            stored = events.event_by_id(conn, link.event_id)
+        return (tokens(deleted) & tokens(stored.content if stored else {})) - tokens(link.base_remote)
 
     def _forgive_unseen(self, who: str, deleted: Content) -> None:
         """What the service cannot show goes with the event its user deleted, unless typed since: both are right."""
