@@ -33,6 +33,7 @@ from calhub.providers.base import (
 )
 from calhub.sync import guard
 from calhub.sync.context import Pass, hub_side, title
+from calhub.sync.observe import observe_one
 from calhub.sync.plan import Bases, Write, plan_push, unholdable
 from calhub.sync.pull import decided, hold, pull
 from calhub.sync.recover import recover
@@ -77,7 +78,8 @@ def push(of: Pass) -> bool:
     ids = _candidates(of)
     if ids:
         of.hub.ensure_sound()
-    hub_changed = _keep_remote(of, ids) or bool(of.discarded)
+    hub_changed = _look_first(of, ids)
+    hub_changed |= _keep_remote(of, ids) or bool(of.discarded)
     if not _admit(of, ids):
         return False
     for _ in range(ROUNDS):
@@ -101,6 +103,23 @@ def _candidates(of: Pass) -> list[int]:
         anew = [link.event_id for link in links.links_by_remote(conn, replica.id, sorted(of.outdated)).values()]
         busy = {intent.event_id for intent in journal.open_intents(conn, replica.id)}
     return [event_id for event_id in dict.fromkeys([*dirty, *due, *anew]) if event_id not in busy]
+
+
+def _look_first(of: Pass, ids: Sequence[int]) -> bool:
+    """See whether the items are still there of which the service would not have told a deletion.
+
+    That is, where nothing is to be written, since the service cannot hold what changed in the hub. A write would find
+    out itself. Whoever deleted such an item knew nothing of the change. Returns whether anything was merged.
+    """
+    if of.full or of.capabilities.deletion_feed:
+        return False
+    for chunk in links.chunks(ids):
+        with of.hub.read() as conn:
+            work = _work(conn, of, chunk)
+        for each in work:
+            if each.write is None and each.link is not None and each.link.hub_rev != each.stored.rev:
+                observe_one(of, each.link.remote_id, each.stored.uid)
+    return _merge_pending(of)
 
 
 def _admit(of: Pass, ids: Sequence[int]) -> bool:
@@ -217,7 +236,7 @@ def journal_writes(conn: Connection, of: Pass, ids: Sequence[int]) -> list[tuple
     for each in _work(conn, of, ids):
         stored = each.stored
         if each.write is None:
-            if each.seen is None or each.seen.problem is None:
+            if each.link is None or (each.seen is not None and each.seen.content is not None):
                 links.see_revision(conn, of.replica.id, stored.id, stored.rev)
                 links.clear_retry(conn, of.replica.id, [stored.id])
             continue
@@ -363,6 +382,10 @@ def _record_failure(
 def _look_again(of: Pass, doubtful: Sequence[Intent]) -> bool:
     """Read the items of stale and unknown writes, and merge what they show. Returns whether anything was merged."""
     recover(of, doubtful)
+    return _merge_pending(of)
+
+
+def _merge_pending(of: Pass) -> bool:
     with of.hub.read() as conn:
         pending = links.pending_ids(conn, of.replica.id)
     return pull(of, pending) and bool(pending)
