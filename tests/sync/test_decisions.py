@@ -169,6 +169,20 @@ def test_atomic_write_is_all_or_none(world: World, op: str, how: How) -> None:
     assert world.contents == one.contents == two.contents == before
 
 
+def test_a_creation_that_is_taken_back_stays_so_where_nobody_heard_of_it(world: World) -> None:
+    """The second replica took it, but neither says so nor can be asked. The next sync takes it away there."""
+    one, two = world.add_remote(), world.add_remote()
+    two.service.fail("create", "lost-after")
+    two.service.fail("get", "5xx")
+    with pytest.raises(atomic.AtomicFailed):
+        atomic.write(world.hub, world.connect, world.calendar.id, "a", plain(title="atomic"))
+    assert "a" in two.contents
+
+    world.settle()
+
+    assert world.contents == one.contents == two.contents == {}
+
+
 @pytest.mark.parametrize("how", [None, "lost-after"])
 def test_atomic_write_reaches_every_replica_before_it_returns(world: World, how: How | None) -> None:
     """After it returns hub and remotes are equal; an answer lost after it was applied counts as made."""

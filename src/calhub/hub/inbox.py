@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from sqlalchemy import Connection, Select, func, insert, or_, select, update
@@ -135,14 +136,13 @@ def set_hold(
         conn.execute(update(hold).where(hold.c.id == waiting).values(**values))
 
 
-def decided_hold(conn: Connection, replica_id: int, side: Side) -> Any | None:
-    """The newest hold a person has released or discarded and no pass has carried out yet."""
+def decided_holds(conn: Connection, replica_id: int, side: Side) -> Sequence[Any]:
+    """The holds a person has released or discarded and no pass has carried out yet, oldest first."""
     return conn.execute(
         select(hold)
         .where(hold.c.replica_id == replica_id, hold.c.side == side, hold.c.state.in_(("released", "discarded")))
-        .order_by(hold.c.id.desc())
-        .limit(1)
-    ).one_or_none()
+        .order_by(hold.c.id)
+    ).all()
 
 
 def finish_holds(conn: Connection, replica_id: int, side: Side, *, now: str, waiting_too: bool) -> None:
@@ -161,7 +161,7 @@ def holds(conn: Connection) -> list[dict[str, Any]]:
 
 
 def get_hold(conn: Connection, hold_id: int) -> dict[str, Any]:
-    """The hold's shape, with what it holds back: ``plan`` is a list of [op, uid]."""
+    """The hold's shape, with what it holds back: ``plan`` is a list of [op, uid, mark]."""
     row = _hold(conn, hold_id)
     return _hold_shape(row) | {"plan": loads(row.plan)}
 

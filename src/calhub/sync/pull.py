@@ -39,8 +39,8 @@ class Pair:
 
 def pull(of: Pass, remote_ids: Sequence[str]) -> bool:
     """Carry these observations into the hub. Returns False when the guard held everything back instead."""
-    released, discarded = _decided(of)
-    of.discarded |= discarded
+    released, discarded = decided(of, "hub")
+    of.discarded |= {uid for _, uid, _ in discarded}
     steps = list(_steps(of, remote_ids, discarded))
     fresh = [step for step in steps if (step.op, step.uid) not in released]
     if of.restored is not None:  # a person put an old hub back: that the remotes have moved on is no accident
@@ -94,35 +94,32 @@ def take_new(of: Pass, conn: Connection, items: Sequence[Item]) -> list[Item]:
 def hold(of: Pass, side: inbox.Side, reason: str, steps: list[guard.Step]) -> None:
     """Keep a refused plan for a person; nothing of it has been done."""
     with of.hub.transaction() as conn:
-        plan = [[step.op, step.uid] for step in steps]
+        plan = [step.key for step in steps]
         inbox.set_hold(conn, of.replica.id, side, reason, guard.counts(steps), plan, now=of.hub.now())
     of.report.status = "held"
     of.report.counts["held"] += len(steps)
 
 
-def decided(of: Pass, side: inbox.Side) -> tuple[set[tuple[str, str]], set[tuple[str, str]]]:
-    """The (op, uid) steps a person has released, and those discarded."""
+def decided(of: Pass, side: inbox.Side) -> tuple[set[tuple[str, str]], set[guard.Key]]:
+    """The (op, uid) steps a person has released, and those discarded; of a step decided twice, the later decision.
+
+    To discard is to lose what was held, so just that: what somebody has typed since is another step.
+    """
     with of.hub.read() as conn:
-        row = inbox.decided_hold(conn, of.replica.id, side)
-    if row is None:
-        return set(), set()
-    steps = {(op, uid) for op, uid in loads(row.plan)}
-    return (steps, set()) if row.state == "released" else (set(), steps)
+        rows = inbox.decided_holds(conn, of.replica.id, side)
+    decisions = {(op, uid): (row.state, mark) for row in rows for op, uid, mark in loads(row.plan)}
+    released = {step for step, (state, _) in decisions.items() if state == "released"}
+    return released, {(*step, mark) for step, (state, mark) in decisions.items() if state == "discarded"}
 
 
-def _decided(of: Pass) -> tuple[set[tuple[str, str]], set[str]]:
-    released, discarded = decided(of, "hub")
-    return released, {uid for _, uid in discarded}
-
-
-def _steps(of: Pass, remote_ids: Sequence[str], discarded: set[str]) -> Iterator[guard.Step]:
+def _steps(of: Pass, remote_ids: Sequence[str], discarded: set[guard.Key]) -> Iterator[guard.Step]:
     for chunk in links.chunks(remote_ids):
         with of.hub.read() as conn:
             pairs = _pairs(conn, of, chunk)
         for pair in pairs:
-            write = _plan(of, pair, discarded).hub
+            write = _plan(of, pair, is_discarded=_is_discarded(of, pair, discarded)).hub
             if write is not None:
-                yield guard.Step(op=write.op, uid=_uid(pair), remote_id=pair.seen.remote_id)
+                yield guard.Step(write, _uid(pair))
 
 
 def _pairs(conn: Connection, of: Pass, remote_ids: Sequence[str]) -> list[Pair]:
@@ -172,16 +169,21 @@ def _uid(pair: Pair) -> str:
     return pair.stored.uid if pair.stored is not None else pair.seen.uid or pair.seen.remote_id
 
 
-def _plan(of: Pass, pair: Pair, discarded: set[str]) -> Pull:
+def _plan(of: Pass, pair: Pair, *, is_discarded: bool = False) -> Pull:
     if pair.moved:  # its new name carries the link on
         return Pull()
-    policy = of.hub_is_right if _uid(pair) in discarded else of.policy
     return plan_pull(
         hub_side(pair.stored, pair.link) if pair.stored is not None else None,
         RemoteSide(content=pair.seen.content, modified=pair.seen.modified),
         _bases(pair),
-        policy,
+        of.hub_is_right if is_discarded else of.policy,
     )
+
+
+def _is_discarded(of: Pass, pair: Pair, discarded: set[guard.Key]) -> bool:
+    """Whether a person has said that just this should not come into the hub."""
+    write = _plan(of, pair).hub if discarded else None
+    return write is not None and guard.Step(write, _uid(pair)).key in discarded
 
 
 def _bases(pair: Pair) -> Bases | None:
@@ -193,7 +195,7 @@ def _bases(pair: Pair) -> Bases | None:
     return Bases(remote=apply(sent, dropped(diff(sent, pair.seen.content))), hub=sent)
 
 
-def _carry_alone(conn: Connection, of: Pass, pair: Pair, discarded: set[str]) -> None:
+def _carry_alone(conn: Connection, of: Pass, pair: Pair, discarded: set[guard.Key]) -> None:
     """One event the hub cannot keep is quarantined; the rest of the chunk goes on."""
     try:
         with of.hub.transaction():  # a savepoint
@@ -202,13 +204,14 @@ def _carry_alone(conn: Connection, of: Pass, pair: Pair, discarded: set[str]) ->
         links.mark_problem(conn, of.replica.id, pair.seen.remote_id, str(error))
 
 
-def _carry(conn: Connection, of: Pass, pair: Pair, discarded: set[str]) -> None:
+def _carry(conn: Connection, of: Pass, pair: Pair, discarded: set[guard.Key]) -> None:
     """Do what the plan says for one pair, in the transaction given."""
     if pair.twin and not pair.seen.gone and _is_second(conn, of, pair):
         reason = "Another item of this calendar has the same UID; keep one of the two."
         links.mark_problem(conn, of.replica.id, pair.seen.remote_id, reason)
         return
-    plan = _plan(of, pair, discarded)
+    is_discarded = _is_discarded(of, pair, discarded)
+    plan = _plan(of, pair, is_discarded=is_discarded)
     now, replica_id, uid = of.hub.now(), of.replica.id, _uid(pair)
     stored = pair.stored
     if plan.hub is not None:
@@ -223,7 +226,7 @@ def _carry(conn: Connection, of: Pass, pair: Pair, discarded: set[str]) -> None:
         of.report.count("pulled", plan.hub.op)
         shown = plan.hub.content or (stored.content if stored else {})
         of.report.note("hub", plan.hub, uid, title(shown))
-    elif uid in discarded and stored is None and pair.seen.content is not None:
+    elif is_discarded and stored is None and pair.seen.content is not None:
         # A discarded arrival: the hub says it should not be, so the remote's item becomes a tombstone to be pushed.
         stored = events.put_event(conn, of.replica.calendar_id, uid, pair.seen.content, now=now)
         events.delete_event(conn, stored.id, now=now)

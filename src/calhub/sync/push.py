@@ -6,7 +6,7 @@ outcomes are committed, each with its link, observation and closed intent (I4).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
@@ -126,7 +126,7 @@ def _admit(of: Pass, ids: Sequence[int]) -> bool:
     """Ask the guard. Carries out a discarded hold first: what it held is undone in the hub."""
     released, discarded = decided(of, "remote")
     if discarded:
-        _take_back(of, ids, {uid for _, uid in discarded})
+        _take_back(of, ids, lambda each: _step(each).key in discarded)
     steps: list[guard.Step] = []
     for chunk in links.chunks(ids):
         with of.hub.read() as conn:
@@ -136,14 +136,18 @@ def _admit(of: Pass, ids: Sequence[int]) -> bool:
             if each.write is None or (each.write.op == "update" and not each.write.fields):
                 continue  # written as it is changes nothing; see `Page.outdated`
             if (each.write.op, each.stored.uid) not in released:
-                is_asked = each.stored.id in asked or each.stored.uid in of.discarded
-                steps.append(guard.Step(op=each.write.op, uid=each.stored.uid, asked=is_asked))
+                steps.append(_step(each, asked=each.stored.id in asked or each.stored.uid in of.discarded))
     with of.hub.read() as conn:
         linked = links.link_count(conn, of.replica.id)
     reason = guard.check(steps, side="remote", linked=linked, limits=of.limits, first_pass=of.first_pass)
     if reason is not None:
         hold(of, "remote", reason, steps)
     return reason is None
+
+
+def _step(each: Work, *, asked: bool = False) -> guard.Step:
+    assert each.write is not None
+    return guard.Step(each.write, each.stored.uid, asked)
 
 
 def _keep_remote(of: Pass, ids: Sequence[int]) -> bool:
@@ -161,15 +165,15 @@ def _keep_remote(of: Pass, ids: Sequence[int]) -> bool:
         deletes = [each.stored for each in work if each.write is not None and each.write.op == "delete"]
         kept |= {stored.uid for stored in deletes if stored.rev <= of.restored or stored.id not in asked}
     if kept:
-        _take_back(of, ids, kept)
+        _take_back(of, ids, lambda each: each.stored.uid in kept)
     return bool(kept)
 
 
-def _take_back(of: Pass, ids: Sequence[int], uids: set[str]) -> None:
-    """The remote is right (after a discarded hold, say), so the hub's own changes of these events are undone."""
+def _take_back(of: Pass, ids: Sequence[int], is_wrong: Callable[[Work], bool]) -> None:
+    """Where the remote is right (after a discarded hold, say) the hub's own changes of an event are undone."""
     with of.hub.transaction() as conn:
         for each in _work(conn, of, ids):
-            if each.stored.uid not in uids or each.write is None:
+            if each.write is None or not is_wrong(each):
                 continue
             now, stored = of.hub.now(), each.stored
             if each.link is None:

@@ -65,6 +65,6 @@ def _agree_on_what_shows(conn: Connection, of: Pass, intent: Intent) -> None:
 
 
 def _is_there(conn: Connection, intent: Intent) -> bool:
-    """Whether the event still exists (a rolled-back creation leaves none)."""
+    """Whether the event still exists; the journal may outlive it."""
     stored = lookup.events_by_id(conn, [intent.event_id]).get(intent.event_id)
     return stored is not None and stored.uid == intent.uid

@@ -42,10 +42,11 @@ def invent_remotes(random: Random) -> tuple[RemoteSpec, ...]:
 def _remote(random: Random, name: str) -> RemoteSpec:
     direction = random.choices(("both", "pull", "push"), (10, 1, 1))[0]
     conflicts = random.choices(("merge", "newest", "hub", "remote", "ask"), (6, 1, 1, 1, 2))[0]
+    guard = random.choices(("10", "1"), (8, 1))[0]
     habits = random.sample(_HABITS, random.choices((0, 1, 2, 3), (4, 4, 2, 1))[0])
     if {"rewrites_uid", "no_chosen_ids"} <= set(habits):
         habits.remove("rewrites_uid")  # then a created item could not be told from a stranger's
-    return RemoteSpec(name, direction, conflicts, tuple(habits))
+    return RemoteSpec(name, direction, conflicts, guard, tuple(habits))
 
 
 class Inventor:

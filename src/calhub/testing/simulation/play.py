@@ -56,7 +56,9 @@ class Simulation:
         quirks = Quirks()
         for word in spec.quirks:
             set_quirk(quirks, word, on=True)
-        remote = self.world.add_remote(quirks=quirks, direction=spec.direction, conflicts=spec.conflicts)
+        remote = self.world.add_remote(
+            quirks=quirks, direction=spec.direction, conflicts=spec.conflicts, guard_number=int(spec.guard)
+        )
         self.names[spec.name] = remote
         remote.service.hook = partial(self._moment, remote)
 
@@ -344,7 +346,7 @@ class Simulation:
         waiting = self.world.holds
         for hold in waiting:
             with hub.transaction() as conn:
-                uids = {uid for _, uid in inbox.get_hold(conn, hold["id"])["plan"]}
+                uids = {uid for _, uid, _ in inbox.get_hold(conn, hold["id"])["plan"]}
                 decide(conn, hold["id"], now=hub.now())
             self.reached["hold"] += 1
             self._decided_about(uids)
@@ -354,7 +356,8 @@ class Simulation:
         """A decision about whole events: every token of them may stay or go."""
         self.edits += len(uids)
         places = [self.world.contents, *(remote.contents for remote in self.names.values())]
-        found = [tokens(content) for place in places for uid, content in place.items() if uid in uids]
+        families = {self.ledger.family(content) for place in places for uid, content in place.items() if uid in uids}
+        found = [tokens(each) for place in places for each in place.values() if self.ledger.family(each) in families]
         self.ledger.decided(set().union(*found))
 
     def _resolve(self, step: Step) -> None:

@@ -92,12 +92,13 @@ class RemoteSpec:
     name: str
     direction: str = "both"
     conflicts: str = "merge"
+    guard: str = "10"  # so many changes of one kind at once make a pass ask a person
     quirks: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         settings = [
             f"{each.name}={value}"
-            for each in fields(self)[1:3]
+            for each in fields(self)[1:4]
             if (value := getattr(self, each.name)) != each.default
         ]  # fmt: skip
         return f"remote {self.name}: {', '.join([*settings, *self.quirks]) or 'ordinary'}"
@@ -128,7 +129,7 @@ def read_scenario(text: str) -> Scenario:
 def _read_remote(line: str) -> RemoteSpec:
     head, _, tail = line.partition(":")
     words = [word.strip() for word in tail.split(",") if word.strip() not in ("", "ordinary")]
-    settings = dict(word.split("=") for word in words if word.partition("=")[0] in ("direction", "conflicts"))
+    settings = dict(word.split("=") for word in words if word.partition("=")[0] in ("direction", "conflicts", "guard"))
     quirks = tuple(word for word in words if word.partition("=")[0] not in settings)
     return RemoteSpec(head.removeprefix("remote ").strip(), quirks=quirks, **settings)
 
