@@ -13,8 +13,6 @@ from datetime import UTC, tzinfo
 from functools import cached_property
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Connection
-
 from calhub.calendar.event import Content
 from calhub.calendar.mark import copy_uid, is_copy, mark_of
 from calhub.hub import accounts, changes, events, links, lookup, rules
@@ -22,6 +20,7 @@ from calhub.hub.changes import last_seq
 from calhub.hub.database import Hub
 from calhub.hub.events import StoredEvent
 from calhub.hub.rules import Key, Rule
+from calhub.hub.sql import Connection
 from calhub.rules import blocks, options
 from calhub.rules.options import Options
 from calhub.rules.plan import Spare, Step, plan_copies
