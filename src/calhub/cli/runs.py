@@ -59,6 +59,12 @@ def undo(
         raise typer.Exit(FAILED)
 
 
+def _origin(found: Shape) -> str:
+    """The event a copy was made from, for people; empty for an event that is no copy."""
+    of = found["copy_of"]
+    return "" if of is None else f"{of['uid'] or 'several events'} in {of['calendar']} (rule {of['rule']})"
+
+
 def why(
     context: typer.Context,
     uid: Annotated[str, typer.Argument(metavar="UID", help="The event's UID.")],
@@ -76,7 +82,10 @@ def why(
 
     def render() -> None:
         held = {name: ", ".join(map(str, found[name])) for name in ("conflicts", "holds")}
-        fields({"event": found["uid"], "calendar": found["calendar"], **held})
+        copies = ", ".join(f"{each['calendar']} (rule {each['rule']})" for each in found["copies"])
+        fields(
+            {"event": found["uid"], "calendar": found["calendar"], "copies": copies, "copy of": _origin(found), **held}
+        )
         print()
         rows = [
             (

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, func, insert, select, update
 
-from calhub.hub import accounts, inbox
+from calhub.hub import accounts, inbox, rules
 from calhub.hub.database import instant
 from calhub.hub.errors import NotFound
 from calhub.hub.events import StoredEvent
@@ -116,7 +116,9 @@ def remotes_of(conn: Connection, event_id: int) -> list[dict[str, Any]]:
 
 
 def why(conn: Connection, stored: StoredEvent) -> dict[str, Any]:
-    """Which replica holds the event under which id, since when, and what is in its way."""
+    """Which replica holds the event under which id, since when, and what is in its way; what rules made of it, and of
+    what a rule made it.
+    """
     rows = conn.execute(
         select(
             replica.c.id, link.c.remote_id, link.c.synced, link.c.hub_rev, retry.c.error, retry.c.next_try,
@@ -147,8 +149,8 @@ def why(conn: Connection, stored: StoredEvent) -> dict[str, Any]:
             }
             for row in rows
         ],
-        "copies": [],
-        "copy_of": None,
+        "copies": rules.copies_of(conn, stored.calendar_id, stored.uid),
+        "copy_of": rules.origin(conn, stored.calendar_id, stored.uid),
         "conflicts": list(conn.execute(clashes.order_by(conflict.c.id)).scalars()),
         "holds": [row.id for row in conn.execute(waiting) if any(step[1] == stored.uid for step in loads(row.plan))],
     }
