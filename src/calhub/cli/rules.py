@@ -184,9 +184,7 @@ def _add(hub: Hub, kind: Kind, pairs: Iterable[tuple[str, str]], given: Mapping[
         shapes = [rules.rule_shape(conn, each) for each in made]
     for each in made:
         if each.id in before:
-            note(
-                f"There was a rule from {each.source} to {each.target} already (rule {each.id}): it has these options now."
-            )
+            note(f"Rule {each.id} from {each.source} to {each.target} was there already: it has these options now.")
     return shapes
 
 
@@ -195,7 +193,7 @@ def _tell(hub: Hub, shapes: Sequence[dict[str, Any]]) -> None:
     from calhub.rules.derive import preview
 
     _show(shapes)
-    counted = Counter(step.op for shape in shapes for step in preview(hub, shape["id"]))
+    counted: Counter[str] = Counter(step.op for shape in shapes for step in preview(hub, shape["id"]))
     note(f"The next calhub sync {_counts(counted)}.")
 
 
@@ -248,9 +246,7 @@ def remove(
     with session(context).hub() as hub, hub.transaction() as conn:
         old = rules.rule(conn, rule)
         deleted = rules.remove_rule(conn, rule, keep_copies=keep_copies, now=hub.now())
-    what = (
-        "its copies stay" if keep_copies else f"{deleted} copies are deleted, at the remotes with the next calhub sync"
-    )
+    what = "its copies stay" if keep_copies else f"{deleted} copies go, from the remotes with the next calhub sync"
     document = {"removed": rule, "deleted": deleted}
     emit(document, json, lambda: note(f"Removed rule {rule} from {old.source} to {old.target}; {what}."))
 
@@ -262,7 +258,7 @@ def preview_(context: typer.Context, rule: Id, json: Json = False) -> None:
 
     with session(context).hub() as hub:
         steps = preview(hub, rule)
-    counted = Counter(step.op for step in steps)
+    counted: Counter[str] = Counter(step.op for step in steps)
     document = {
         "rule": rule, "creates": counted["create"], "updates": counted["update"], "deletes": counted["delete"],
         "plan": [{"op": step.op, "uid": step.uid, "title": step.title, "fields": list(step.fields)} for step in steps],

@@ -59,9 +59,8 @@ def undo(
         raise typer.Exit(FAILED)
 
 
-def _origin(found: Shape) -> str:
-    """The event a copy was made from, for people; empty for an event that is no copy."""
-    of = found["copy_of"]
+def _origin(of: Shape | None) -> str:
+    """What a copy was made from, for people; empty for an event that is no copy."""
     return "" if of is None else f"{of['uid'] or 'several events'} in {of['calendar']} (rule {of['rule']})"
 
 
@@ -83,9 +82,8 @@ def why(
     def render() -> None:
         held = {name: ", ".join(map(str, found[name])) for name in ("conflicts", "holds")}
         copies = ", ".join(f"{each['calendar']} (rule {each['rule']})" for each in found["copies"])
-        fields(
-            {"event": found["uid"], "calendar": found["calendar"], "copies": copies, "copy of": _origin(found), **held}
-        )
+        origin = _origin(found["copy_of"])
+        fields({"event": found["uid"], "calendar": found["calendar"], "copies": copies, "copy of": origin, **held})
         print()
         rows = [
             (
