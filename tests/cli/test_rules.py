@@ -145,6 +145,27 @@ def test_add_says_what_comes(calhub: Calhub, team: Folder) -> None:
     assert len(copies(team, "bob")) == 1
 
 
+def test_a_split_series_keeps_its_copies(calhub: Calhub, team: Folder) -> None:
+    """Where instances are copied one by one, "this and all that follow" writes none: the times are the same."""
+    series = ("--start", "2026-11-30T10:00", "--duration", "1h", "--time-zone", "Europe/Paris", "--rrule")
+    calhub("event", "add", "--calendar", "ann", "--uid", "s", "--title", "Series", *series, "FREQ=DAILY;COUNT=10")
+    for day in ("2026-12-01", "2026-12-07"):
+        late = ("--start", f"{day}T20:00", "--duration", "1h")
+        assert calhub("event", "edit", "s", "--occurrence", f"{day}T10:00:00+01:00", *late).code == 0
+    given = ("--hours", "09:00-18:00", "--time-zone", "Europe/Paris", "--past", "9999d", "--future", "9999d")
+    calhub("rule", "add", "mirror", "ann", "bob", *given)
+    calhub("sync")
+    before = sorted(copies(team, "bob"))
+
+    calhub("event", "edit", "s", "--following", "2026-12-05T10:00:00+01:00", "--title", "Later")
+    runs = calhub("sync", "--json").json["runs"]
+
+    (bob,) = [run for run in runs if run["calendar"] == "bob"]
+    assert bob["pushed"] == {"created": 0, "updated": 0, "deleted": 0}
+    assert sorted(copies(team, "bob")) == before
+    assert calhub("rule", "list", "--json").json[0]["copies"] == len(before) == 9
+
+
 # A public calendar
 
 
@@ -254,11 +275,15 @@ def test_preview_is_exact_and_changes_nothing(calhub: Calhub, team: Folder) -> N
     calhub("event", "delete", "a")
     calhub("event", "edit", "c", "--title", "Second, renamed")
     calhub("event", "add", "--calendar", "ann", "--title", "Third", "--start", "2026-11-26")
-    before = [calhub("rule", "list", "--json").json, calhub("export", "--calendar", "bob").out, team.names("bob")]
 
+    def state() -> list[Any]:
+        seen = calhub("agenda", "2026-11-01", "2026-12-31", "--json").json
+        return [seen, calhub("rule", "list", "--json").json, copies(team, "bob")]
+
+    before = state()
     found = calhub("rule", "preview", "1", "--json")
     told = calhub("rule", "preview", "1")
-    after = [calhub("rule", "list", "--json").json, calhub("export", "--calendar", "bob").out, team.names("bob")]
+    after = state()
     calhub("sync")
 
     plan = found.json.pop("plan")
