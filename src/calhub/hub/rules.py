@@ -102,7 +102,7 @@ def rules(conn: Connection, *, calendar_id: int | None = None) -> list[Rule]:
     return [each for each in found if calendar_id in (None, each.source_id, each.target_id)]
 
 
-def set_derived(conn: Connection, rule_id: int, *, seq: int, reached_ts: int | None) -> None:
+def set_derived(conn: Connection, rule_id: int, seq: int, reached_ts: int) -> None:
     """All changes up to ``seq`` have been derived, and all events that begin before ``reached_ts``."""
     values = (seq, reached_ts, rule_id)
     conn.exec_driver_sql("UPDATE rule SET seq = ?, reached_ts = ?, stale = 0 WHERE id = ?", values)
@@ -169,8 +169,8 @@ def copy_count(conn: Connection, rule_id: int) -> int:
 
 def sources_of(conn: Connection, rule_id: int, uids: Sequence[str]) -> list[str]:
     """The source UIDs of those of the events that are copies of the rule."""
-    wanted = "SELECT DISTINCT source_uid FROM copy WHERE rule_id = ? AND uid IN (SELECT value FROM json_each(?))"
-    return list(conn.exec_driver_sql(wanted, (rule_id, dumps(list(uids)))).scalars())
+    wanted = "SELECT source_uid FROM copy WHERE rule_id = ? AND uid IN (SELECT value FROM json_each(?))"
+    return list(dict.fromkeys(conn.exec_driver_sql(wanted, (rule_id, dumps(list(uids)))).scalars()))
 
 
 def copies_of(conn: Connection, calendar_id: int, uid: str) -> list[dict[str, Any]]:

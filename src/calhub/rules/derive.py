@@ -35,17 +35,21 @@ def derive(hub: Hub, note: Note = lambda _rule, _step: None) -> None:
     """Bring the copies of all rules up to date in the hub; replicas carry them on with the next push."""
     with hub.read() as conn:
         found = rules.rules(conn)
-    for rule in found:
-        _derive_rule(hub, rule, note)
+    reached = {rule.id: _derive_rule(hub, rule, note) for rule in found}
+    moved = [rule.id for rule in found if rule.stale or reached[rule.id] != (rule.seq, rule.reached_ts)]
+    if moved:
+        with hub.transaction() as conn:
+            for rule_id in moved:
+                rules.set_derived(conn, rule_id, *reached[rule_id])
 
 
-def _derive_rule(hub: Hub, rule: Rule, note: Note) -> None:
+def _derive_rule(hub: Hub, rule: Rule, note: Note) -> tuple[int, int]:
+    """Returns up to which change, and to which moment of time, everything has been derived."""
     with hub.read() as conn:
-        upto = last_seq(conn)
+        upto = expected = last_seq(conn)
         work = Work(conn, rule, _timestamp(hub))
         parts = work.parts(conn)
     alone = True  # nobody else has written since: then all changes up to the last one have been seen to
-    expected = upto
     for part in parts:
         with hub.transaction() as conn:
             alone &= last_seq(conn) == expected
@@ -54,10 +58,7 @@ def _derive_rule(hub: Hub, rule: Rule, note: Note) -> None:
             expected = last_seq(conn)
         for step in steps:
             note(rule, step)
-    if parts or work.end_ts != rule.reached_ts or upto != rule.seq:
-        with hub.transaction() as conn:
-            alone &= last_seq(conn) == expected
-            rules.set_derived(conn, rule.id, seq=expected if alone else upto, reached_ts=work.end_ts)
+    return expected if alone else upto, work.end_ts
 
 
 def preview(hub: Hub, rule_id: int) -> list[Step]:
