@@ -52,7 +52,8 @@ Id = Annotated[int, typer.Argument(metavar="ID", help="The rule's id, as rule li
 def mirror(
     context: typer.Context,
     calendars: Annotated[
-        list[str], typer.Argument(metavar="SRC DST", help="Where the events are, and where the blocks go.")
+        list[str],
+        typer.Argument(help="SRC and DST: where the events are, and where the blocks go. Any number with --mesh."),
     ],
     both: Annotated[bool, typer.Option("--both", help="Also from DST to SRC.")] = False,
     mesh: Annotated[bool, typer.Option("--mesh", help="From each of the calendars named to each other one.")] = False,
