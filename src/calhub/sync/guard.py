@@ -29,11 +29,15 @@ EMPTY_SCOPE = 3
 
 @dataclass(frozen=True)
 class Step:
-    """One planned write, as far as the guard cares. ``asked``: a person gave the command for it."""
+    """One planned write, as far as the guard cares. ``asked``: a person gave the command for it.
+
+    ``copy``: the event was made by a rule. What it was made from had a guard of its own, and nothing is lost with it.
+    """
 
     write: Write
     uid: str
     asked: bool = False
+    copy: bool = False
 
     @property
     def op(self) -> str:
@@ -61,7 +65,7 @@ def check(
     Creates are free on a replica's first pass, when a person's own command asked for them, and while nothing is
     linked yet (there is nothing to multiply).
     """
-    counted = counts(step for step in steps if not (step.op == "create" and (first_pass or step.asked)))
+    counted = counts(step for step in steps if not (step.copy or (step.op == "create" and (first_pass or step.asked))))
     where = "in the hub" if side == "hub" else "at the remote"
     if linked >= EMPTY_SCOPE and counted["delete"] >= linked:
         return f"All {linked} linked events would be deleted {where}."

@@ -9,14 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from sqlalchemy import Connection
-
 from calhub.calendar.event import TIME_UNIT, Content
 from calhub.calendar.fields import Patch
 from calhub.hub import journal, links, lookup
 from calhub.hub.events import StoredEvent
 from calhub.hub.journal import Intent
 from calhub.hub.links import Observation
+from calhub.hub.sql import Connection
 from calhub.sync.context import Pass
 
 #: States of a write that may have been applied, though no answer said so.
@@ -29,7 +28,9 @@ def created_by_us(conn: Connection, of: Pass, seen: Sequence[Observation]) -> di
     What was sent is the base of the new link, so that a later edit at the remote is seen as one. For an item that was
     there before us, a first link against an empty base is right instead.
     """
-    intents = journal.creates(conn, of.replica.id, identities=[item.remote_id for item in seen])
+    intents = journal.creates(conn, of.replica.id, [item.remote_id for item in seen])
+    if not intents:
+        return {}
     event_ids = [each.event_id for tries in intents.values() for each in tries]
     stored = lookup.events_by_id(conn, event_ids)
     linked = links.links_by_event(conn, of.replica.id, event_ids)
@@ -49,7 +50,9 @@ def created_before_deleted(conn: Connection, of: Pass, stored: Iterable[StoredEv
     the event had seen all of it. While an event lives a first link is right instead.
     """
     tombstones = {event.id: event.uid for event in stored if event.deleted}
-    tries = journal.creates(conn, of.replica.id, event_ids=list(tombstones))
+    if not tombstones:
+        return {}
+    tries = journal.creates_of(conn, of.replica.id, list(tombstones))
     in_doubt = [each for found in tries.values() for each in found if each.state in (*_IN_DOUBT, "stale")]
     return {each.event_id: each for each in in_doubt if each.uid == tombstones[each.event_id]}
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection
-
 from calhub.calendar.event import InvalidEvent
 from calhub.calendar.fields import apply, diff, project
 from calhub.hub import events, inbox, journal, links, lookup
@@ -14,6 +12,7 @@ from calhub.hub.events import StoredEvent
 from calhub.hub.journal import Intent
 from calhub.hub.jsontext import loads
 from calhub.hub.links import Link, Observation
+from calhub.hub.sql import Connection
 from calhub.providers.base import Item
 from calhub.sync import guard
 from calhub.sync.context import Pass, hub_side, title
@@ -107,7 +106,7 @@ def decided(of: Pass, side: inbox.Side) -> tuple[set[tuple[str, str]], set[guard
     """
     with of.hub.read() as conn:
         rows = inbox.decided_holds(conn, of.replica.id, side)
-    decisions = {(op, uid): (row.state, mark) for row in rows for op, uid, mark in loads(row.plan)}
+    decisions = {(op, uid): (row["state"], mark) for row in rows for op, uid, mark in loads(row["plan"])}
     released = {step for step, (state, _) in decisions.items() if state == "released"}
     return released, {(*step, mark) for step, (state, mark) in decisions.items() if state == "discarded"}
 

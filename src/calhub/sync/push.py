@@ -10,14 +10,14 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
-from sqlalchemy import Connection
-
 from calhub.calendar.event import Content
 from calhub.calendar.fields import apply, diff, path_name, project, restore
+from calhub.calendar.mark import is_copy
 from calhub.hub import accounts, changes, events, inbox, journal, links, lookup
 from calhub.hub.events import StoredEvent
 from calhub.hub.journal import Intent
 from calhub.hub.links import Link, Observation
+from calhub.hub.sql import Connection
 from calhub.providers.base import (
     Done,
     Item,
@@ -147,7 +147,7 @@ def _admit(of: Pass, ids: Sequence[int]) -> bool:
 
 def _step(each: Work, *, asked: bool = False) -> guard.Step:
     assert each.write is not None
-    return guard.Step(each.write, each.stored.uid, asked)
+    return guard.Step(each.write, each.stored.uid, asked, copy=is_copy(each.stored.uid))
 
 
 def _keep_remote(of: Pass, ids: Sequence[int]) -> bool:
