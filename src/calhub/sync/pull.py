@@ -16,7 +16,7 @@ from calhub.hub.sql import Connection
 from calhub.providers.base import Item
 from calhub.sync import guard
 from calhub.sync.context import Pass, hub_side, title
-from calhub.sync.identity import created_before_deleted, created_by_us, dropped
+from calhub.sync.identity import adds_nothing, created_before_deleted, created_by_us, dropped
 from calhub.sync.plan import Bases, Pull, RemoteSide, plan_pull
 
 
@@ -157,6 +157,8 @@ def _pairs(conn: Connection, of: Pass, remote_ids: Sequence[str]) -> list[Pair]:
                 pairs.append(Pair(seen=each, stored=stored, link=None, twin=True))
                 continue
         sent = unheard.get(stored.id) if stored is not None and link is None and not each.gone else None
+        if sent is not None and not adds_nothing(sent, each):
+            sent = None
         pairs.append(Pair(seen=each, stored=stored, link=link, sent=sent))
     return sorted(pairs, key=lambda pair: pair.sent is None)  # what we made comes before a stranger with its UID
 

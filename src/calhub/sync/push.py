@@ -333,8 +333,9 @@ def _conclude(of: Pass, each: Work, intent: Intent, outcome: Outcome | ProviderE
             record_done(of, each, intent, echo)
             return None
         case Stale():
-            with of.hub.transaction() as conn:
-                journal.close_intent(conn, intent.id, "stale", now=of.hub.now())
+            if intent.op == "create":  # closed at once: its item need not be ours
+                with of.hub.transaction() as conn:
+                    journal.close_intent(conn, intent.id, "stale", now=of.hub.now())
             return Doubt(
                 replace(intent, state="stale"), "The item kept changing at the remote while it was being written."
             )
