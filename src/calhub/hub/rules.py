@@ -56,6 +56,9 @@ class Copy:
         return self.source_uid, self.part
 
 
+#: Before a rule's key, in ``meta``: the rule is gone, its copies were to stay.
+_KEPT: Final = "kept-copies:"
+
 _RULES: Final = (
     "SELECT rule.id, kind, key, source_id, source.name, target_id, target.name, options, seq, stale, reached_ts "
     "FROM rule JOIN calendar AS source ON source.id = source_id JOIN calendar AS target ON target.id = target_id "
@@ -85,6 +88,7 @@ def add_rule(conn: Connection, kind: Kind, source: str, target: str, options: Ma
         "INSERT INTO rule (kind, key, source_id, target_id, options, created) VALUES (?, ?, ?, ?, ?, ?)", row
     )
     assert added.lastrowid is not None  # an insert of one row has one
+    conn.exec_driver_sql("DELETE FROM meta WHERE key = ?", (_KEPT + key,))
     return rule(conn, added.lastrowid)
 
 
@@ -120,8 +124,16 @@ def remove_rule(conn: Connection, rule_id: int, *, keep_copies: bool, now: str) 
     found = rule(conn, rule_id)
     uids = [] if keep_copies else [each.uid for each in copies(conn, rule_id)]
     removed = sum(drop_event(conn, found.target_id, uid, now=now) for uid in uids)
+    if keep_copies:
+        conn.exec_driver_sql("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", (_KEPT + found.key, now))
     conn.exec_driver_sql("DELETE FROM rule WHERE id = ?", (rule_id,))
     return removed
+
+
+def kept_keys(conn: Connection) -> set[str]:
+    """The keys of rules that were removed with the wish to keep their copies."""
+    rows = conn.exec_driver_sql("SELECT key FROM meta WHERE key LIKE ?", (_KEPT + "%",))
+    return {name.removeprefix(_KEPT) for name in rows.scalars()}
 
 
 def drop_event(conn: Connection, calendar_id: int, uid: str, *, now: str, run_id: int | None = None) -> bool:

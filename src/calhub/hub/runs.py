@@ -27,14 +27,20 @@ def empty_counts() -> dict[str, Any]:
 
 
 def start_run(conn: Connection, of: accounts.Replica, *, kind: str, now: str) -> int:
-    row = conn.execute(
-        insert(run)
-        .values(
-            replica_id=of.id, account=of.account, calendar=of.calendar, remote=of.remote_name, kind=kind, started=now
-        )
-        .returning(run.c.id)
+    """Begin a run of a replica and return its id."""
+    place = {"replica_id": of.id, "account": of.account, "calendar": of.calendar, "remote": of.remote_name}
+    return _insert_run(conn, place, kind, now)
+
+
+def start_hub_run(conn: Connection, calendar: str, *, kind: str, now: str) -> int:
+    """Begin a run that works in the hub only; ``calendar`` is empty for one that is about several."""
+    return _insert_run(conn, {"account": "", "calendar": calendar, "remote": ""}, kind, now)
+
+
+def _insert_run(conn: Connection, place: dict[str, Any], kind: str, now: str) -> int:
+    return int(
+        conn.execute(insert(run).values(place | {"kind": kind, "started": now}).returning(run.c.id)).scalar_one()
     )
-    return int(row.scalar_one())
 
 
 def finish_run(
