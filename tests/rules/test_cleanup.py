@@ -82,7 +82,6 @@ def test_a_copy_whose_event_is_gone(mirrored: Town) -> None:
 def test_what_the_next_derivation_will_see_to_is_left_to_it(mirrored: Town) -> None:
     """A series split in two takes its copy along; a cleanup in between must not delete that."""
     mirrored.delete("work", "e1")
-    mirrored.services["private"].fail("changes", "offline")
     engine.sync(mirrored.hub, mirrored.connect)  # pulled, not derived
 
     assert tidy(mirrored)["copies"] == []

@@ -150,7 +150,7 @@ def test_marked_copies_that_only_the_remote_has(mirrored: Town, tmp_path: Path) 
 
 def test_a_persons_own_duplicate_of_a_copy_stays(mirrored: Town) -> None:
     """Dragged with the mark in it, under a UID of its own."""
-    uid, content = next(iter(mirrored.copies("private").items()))
+    content = next(iter(mirrored.copies("private").values()))
     assert "extra" in content
     mirrored.services["private"].user_put(mirrored.remote_ids["private"], "dragged", content)
     mirrored.settle()
@@ -161,7 +161,7 @@ def test_a_persons_own_duplicate_of_a_copy_stays(mirrored: Town) -> None:
 
 
 def test_what_an_offline_remote_holds_goes_later(mirrored: Town) -> None:
-    mirrored.services["private"].fail("changes", "offline")
+    mirrored.services["private"].fail("changes", "5xx")
 
     found = reset(mirrored.hub, mirrored.connect, "private", confirm=True)
 
