@@ -116,7 +116,7 @@ def test_reset_of_an_unknown_calendar(calhub: Calhub, mirrored: Folder) -> None:
 def lose_the_rule(home: Path) -> None:
     """As after a repair of the database that saved the events and nothing else."""
     with Hub.open(home) as hub, hub.transaction() as conn:
-        conn.exec_driver_sql("DELETE FROM rule")
+        conn.execute("DELETE FROM rule")
 
 
 def test_cleanup(calhub: Calhub, mirrored: Folder, home: Path) -> None:

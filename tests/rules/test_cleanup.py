@@ -10,7 +10,7 @@ import pytest
 from tests.rules.town import Town
 
 from calhub.calendar.mark import copy_uid
-from calhub.hub import accounts, events, rules
+from calhub.hub import accounts, events, rules, sql
 from calhub.rules.cleanup import cleanup
 from calhub.sync import engine
 from calhub.sync.undo import undo
@@ -31,7 +31,7 @@ def change_database(town: Town, *statements: str) -> None:
 
 def count(town: Town, what: str) -> int:
     with town.hub.read() as conn:
-        return int(conn.exec_driver_sql(f"SELECT count(*) FROM {what}").scalar_one())
+        return int(sql.value(conn, f"SELECT count(*) FROM {what}"))
 
 
 @pytest.fixture
@@ -262,9 +262,9 @@ def test_a_run_that_is_kept_can_be_undone(mirrored: Town) -> None:
     busy_months(mirrored)
     tidy(mirrored, keep_runs=3, keep_days=0)
     with mirrored.hub.read() as conn:
-        (run,) = conn.exec_driver_sql(
-            "SELECT run.id FROM run JOIN change ON run_id = run.id WHERE uid = 'e1' ORDER BY run.id DESC LIMIT 1"
-        ).scalars()
+        run = sql.value(
+            conn, "SELECT run.id FROM run JOIN change ON run_id = run.id WHERE uid = 'e1' ORDER BY run.id DESC"
+        )
 
     assert undo(mirrored.hub, mirrored.connect, run)["undone"] == 1
     assert mirrored.in_hub("work")["e1"]["title"] == "Day 38"

@@ -162,7 +162,7 @@ def forge(town: Town, where: str, uid: str, change: Callable[[Content], Content]
 
 def seen_to(town: Town) -> None:
     with town.hub.transaction() as conn:
-        conn.exec_driver_sql("UPDATE rule SET seq = (SELECT max(seq) FROM change)")
+        conn.execute("UPDATE rule SET seq = (SELECT max(seq) FROM change)")
 
 
 def test_text_that_the_rule_does_not_keep(fair: Town) -> None:

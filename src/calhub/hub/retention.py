@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy import Connection
-
 from calhub.hub import removed
+from calhub.hub.sql import Connection
 
 #: Kept of each replica, however old.
 KEEP_RUNS: Final = 100
@@ -39,7 +38,7 @@ def drop_expired(conn: Connection, *, keep_runs: int, before: str) -> dict[str, 
     """
     values = {"before": before, "keep": keep_runs}
     counts = {
-        table: conn.exec_driver_sql(statement, values).rowcount
+        table: conn.execute(statement, values).rowcount
         for table, statement in (("runs", _RUNS), ("intents", _INTENTS), ("changes", _CHANGES))
     }
     removed.drop_expired(conn)
@@ -51,6 +50,6 @@ def drop_strays(conn: Connection) -> dict[str, int]:
     that was repaired by hand may have them. Returns how many rows, by table.
     """
     gone = "replica_id NOT IN (SELECT id FROM replica)"
-    counts = {each: conn.exec_driver_sql(f"DELETE FROM {each} WHERE {gone}").rowcount for each in _OF_REPLICAS}
-    counts["link"] += conn.exec_driver_sql("DELETE FROM link WHERE event_id NOT IN (SELECT id FROM event)").rowcount
+    counts = {each: conn.execute(f"DELETE FROM {each} WHERE {gone}").rowcount for each in _OF_REPLICAS}
+    counts["link"] += conn.execute("DELETE FROM link WHERE event_id NOT IN (SELECT id FROM event)").rowcount
     return counts

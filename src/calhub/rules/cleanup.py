@@ -6,12 +6,11 @@ from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Connection
-
 from calhub.calendar.mark import key_of, made_by_rule, mark_of
 from calhub.hub import accounts, changes, lookup, retention, rules
 from calhub.hub.database import Hub, instant
 from calhub.hub.rules import Rule
+from calhub.hub.sql import Connection
 from calhub.rules.remove import Removal
 from calhub.sync import engine
 from calhub.sync.dryrun import rehearsal

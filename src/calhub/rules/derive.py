@@ -14,8 +14,6 @@ from datetime import UTC, tzinfo
 from functools import cached_property
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Connection
-
 from calhub.calendar.event import Content
 from calhub.calendar.mark import copy_uid, is_copy, mark_of
 from calhub.hub import accounts, changes, events, links, lookup, rules
@@ -23,6 +21,7 @@ from calhub.hub.changes import last_seq
 from calhub.hub.database import Hub
 from calhub.hub.events import StoredEvent
 from calhub.hub.rules import Key, Rule
+from calhub.hub.sql import Connection
 from calhub.rules import blocks, options
 from calhub.rules.options import Options
 from calhub.rules.plan import Spare, Step, plan_copies
@@ -36,17 +35,21 @@ def derive(hub: Hub, note: Note = lambda _rule, _step: None) -> None:
     """Bring the copies of all rules up to date in the hub; replicas carry them on with the next push."""
     with hub.read() as conn:
         found = rules.rules(conn)
-    for rule in found:
-        _derive_rule(hub, rule, note)
+    reached = {rule.id: _derive_rule(hub, rule, note) for rule in found}
+    moved = [rule.id for rule in found if rule.stale or reached[rule.id] != (rule.seq, rule.reached_ts)]
+    if moved:
+        with hub.transaction() as conn:
+            for rule_id in moved:
+                rules.set_derived(conn, rule_id, *reached[rule_id])
 
 
-def _derive_rule(hub: Hub, rule: Rule, note: Note) -> None:
+def _derive_rule(hub: Hub, rule: Rule, note: Note) -> tuple[int, int]:
+    """Returns up to which change, and to which moment of time, everything has been derived."""
     with hub.read() as conn:
-        upto = last_seq(conn)
+        upto = expected = last_seq(conn)
         work = Work(conn, rule, _timestamp(hub))
         parts = work.parts(conn)
     alone = True  # nobody else has written since: then all changes up to the last one have been seen to
-    expected = upto
     for part in parts:
         with hub.transaction() as conn:
             alone &= last_seq(conn) == expected
@@ -55,10 +58,7 @@ def _derive_rule(hub: Hub, rule: Rule, note: Note) -> None:
             expected = last_seq(conn)
         for step in steps:
             note(rule, step)
-    if parts or work.end_ts != rule.reached_ts or upto != rule.seq:
-        with hub.transaction() as conn:
-            alone &= last_seq(conn) == expected
-            rules.set_derived(conn, rule.id, seq=expected if alone else upto, reached_ts=work.end_ts)
+    return expected if alone else upto, work.end_ts
 
 
 def preview(hub: Hub, rule_id: int, *, everything: bool = False) -> list[Step]:

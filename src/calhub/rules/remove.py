@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from sqlalchemy import Connection
-
 from calhub.hub import accounts, events, removed, rules, runs
 from calhub.hub.database import Hub
+from calhub.hub.sql import Connection
 
 
 @dataclass(frozen=True, kw_only=True)

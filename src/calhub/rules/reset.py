@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import Connection
-
 from calhub.calendar.mark import made_by_rule
 from calhub.hub import accounts, rules
 from calhub.hub.accounts import Calendar
 from calhub.hub.database import Hub
 from calhub.hub.errors import InvalidValue
+from calhub.hub.sql import Connection
 from calhub.rules.remove import Removal
 from calhub.sync import engine
 from calhub.sync.dryrun import rehearsal

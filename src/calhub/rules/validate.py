@@ -10,17 +10,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Final
 
-from sqlalchemy import Connection
-
 from calhub.calendar.event import Content
 from calhub.calendar.fields import diff, project
 from calhub.calendar.mark import is_copy, made_by_rule
-from calhub.hub import accounts, changes, events, links, rules
+from calhub.hub import accounts, changes, events, links, rules, sql
 from calhub.hub.accounts import Replica
 from calhub.hub.database import Hub
 from calhub.hub.events import StoredEvent
 from calhub.hub.links import Link
 from calhub.hub.rules import Rule
+from calhub.hub.sql import Connection
 from calhub.providers.base import Item, Provider, ProviderError
 from calhub.rules import derive, options
 from calhub.rules.checks import Finding, Scene, check_rule
@@ -107,7 +106,7 @@ def _check_replica(hub: Hub, connect: Connect, replica: Replica, *, full: bool) 
         account = accounts.account(conn, replica.account_id)
         stored = {each.id: each for each in events.events(conn, replica.calendar_id)}
         known = links.links_by_event(conn, replica.id, list(stored))
-        twins = list(conn.exec_driver_sql(_TWINS, (replica.id,)).scalars())
+        twins = sql.column(conn, _TWINS, (replica.id,))
     found = [finding("duplicates", uid, "There are several items with this UID.") for uid in twins]
     if replica.direction != "pull":
         lacking = [each.uid for event_id, each in stored.items() if event_id not in known]

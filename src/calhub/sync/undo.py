@@ -10,8 +10,6 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy import Connection
-
 from calhub.calendar.event import Content
 from calhub.calendar.fields import apply, diff, project
 from calhub.hub import accounts, changes, events, journal, links, lookup, removed, rules, runs
@@ -21,6 +19,7 @@ from calhub.hub.database import Hub
 from calhub.hub.events import StoredEvent
 from calhub.hub.journal import Intent
 from calhub.hub.locks import replica_lock
+from calhub.hub.sql import Connection, Row
 from calhub.providers.base import Done, Item, Provider, ProviderError
 from calhub.sync.context import Pass
 from calhub.sync.push import send
@@ -41,9 +40,9 @@ def undo(hub: Hub, connect: Callable[[Account], Provider], run_id: int, dry_run:
         hub.ensure_sound()
     with hub.read() as conn:
         row = runs.run_row(conn, run_id)
-        if row.replica_id is None:
+        if row["replica_id"] is None:
             return _undo_in_hub(hub, row, dry_run)
-        replica = accounts.replica(conn, row.replica_id)
+        replica = accounts.replica(conn, row["replica_id"])
         account = accounts.account(conn, replica.account)
         pushed = _last_by_uid(journal.done_intents(conn, run_id))
         pulled = _span_by_uid(changes.run_changes(conn, run_id), replica.id)
@@ -66,14 +65,14 @@ def undo(hub: Hub, connect: Callable[[Account], Provider], run_id: int, dry_run:
     return {"run": run_id, "undone": undone, "skipped": skipped, "dry_run": dry_run}
 
 
-def _undo_in_hub(hub: Hub, row: Any, dry_run: bool) -> dict[str, Any]:
+def _undo_in_hub(hub: Hub, row: Row, dry_run: bool) -> dict[str, Any]:
     """Put back what a run without replica did, in one transaction, with the rows that tied copies to their rules."""
     undone: list[str] = []
     skipped: list[dict[str, str]] = []
     with hub.transaction() as conn:
-        new_id = None if dry_run else runs.start_hub_run(conn, row.calendar, kind="undo", now=hub.now())
+        new_id = None if dry_run else runs.start_hub_run(conn, row["calendar"], kind="undo", now=hub.now())
         spans: dict[tuple[int, str], tuple[Change, Change]] = {}
-        for each in changes.run_changes(conn, row.id):
+        for each in changes.run_changes(conn, row["id"]):
             key = (each.calendar_id, each.uid)
             spans[key] = (spans.get(key, (each, each))[0], each)
         for (calendar_id, uid), (first, last) in spans.items():
@@ -87,11 +86,11 @@ def _undo_in_hub(hub: Hub, row: Any, dry_run: bool) -> dict[str, Any]:
                 _put_hub(conn, calendar_id, uid, stored, _before(first), now=hub.now(), run_id=new_id)
         if new_id is not None:
             known = {rule.id for rule in rules.rules(conn)}
-            for rule_id, copy in removed.remembered(conn, row.id):
+            for rule_id, copy in removed.remembered(conn, row["id"]):
                 if rule_id in known and copy.uid in undone:
                     rules.put_copies(conn, rule_id, [copy])
             _finish(conn, new_id, len(undone), skipped, requests=0, duration_ms=0, now=hub.now())
-    return {"run": row.id, "undone": len(undone), "skipped": skipped, "dry_run": dry_run}
+    return {"run": row["id"], "undone": len(undone), "skipped": skipped, "dry_run": dry_run}
 
 
 def _reason_to_skip(conn: Connection, calendar_id: int, stored: StoredEvent | None, last: Change) -> str | None:
