@@ -15,11 +15,10 @@ from calhub.cli.failures import CommandError, usage
 from calhub.cli.output import Json, emit, note, table
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
-
     from calhub.hub.accounts import Calendar, Replica
     from calhub.hub.database import Hub
     from calhub.hub.rules import Rule
+    from calhub.hub.sql import Connection
 
 app = typer.Typer(help="Calendars of the hub.")
 
@@ -166,21 +165,16 @@ class _Part:
 
 
 def _linked(conn: Connection, calendar: Calendar) -> list[_Part]:
-    from sqlalchemy import select
-
     from calhub.hub import accounts
-    from calhub.hub.schema import event, link
 
+    query = (
+        "SELECT e.uid, l.remote_id, l.version FROM link l JOIN event e ON e.id = l.event_id "
+        "WHERE l.replica_id = ? ORDER BY l.id"
+    )
     parts = []
     for replica in accounts.replicas(conn, calendar_id=calendar.id):
         if replica.direction != "pull" and replica.access in ("owner", "writer"):
-            rows = conn.execute(
-                select(event.c.uid, link.c.remote_id, link.c.version)
-                .join_from(link, event)
-                .where(link.c.replica_id == replica.id)
-                .order_by(link.c.id)
-            )
-            parts.append(_Part(replica, [(row.uid, row.remote_id, row.version) for row in rows]))
+            parts.append(_Part(replica, [tuple(row) for row in conn.execute(query, (replica.id,))]))
     return parts
 
 

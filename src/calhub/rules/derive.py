@@ -14,8 +14,6 @@ from datetime import UTC, tzinfo
 from functools import cached_property
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Connection
-
 from calhub.calendar.event import Content
 from calhub.calendar.mark import copy_uid, is_copy, mark_of
 from calhub.calendar.recurrence import times_of
@@ -24,6 +22,7 @@ from calhub.hub.changes import last_seq
 from calhub.hub.database import Hub
 from calhub.hub.events import StoredEvent
 from calhub.hub.rules import Copy, Key, Rule
+from calhub.hub.sql import Connection
 from calhub.rules import blocks, options
 from calhub.rules.blocks import View
 from calhub.rules.options import Options
