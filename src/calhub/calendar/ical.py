@@ -149,7 +149,8 @@ def read_calendar(data: bytes) -> Iterator[Entry]:
 
 def read_events(data: bytes) -> Iterator[tuple[str | None, Content | None, str | None]]:
     """`read_calendar` as (UID, content, problem): what can be sent from one process to another."""
-    return ((entry.uid, entry.content, entry.problem) for entry in read_calendar(data))
+    for entry in read_calendar(data):
+        yield entry.uid, entry.content, entry.problem
 
 
 def _entries(lines: Sequence[str], calendars: Sequence[Component]) -> Iterator[Entry]:
