@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from typing import Final
 
-from calhub.calendar import ical
 from calhub.ops.apart import Apart
 from calhub.providers.base import Item
 
@@ -19,6 +18,8 @@ _AHEAD: Final = 3
 
 def read_item(text: Text) -> Item | None:
     """The item a text shows, with a problem if it cannot be kept; None if it is something else than an event."""
+    from calhub.calendar import ical  # most passes bring nothing to be read
+
     remote_id, version, raw = text
     try:
         reading = ical.read_object(raw)
@@ -41,7 +42,9 @@ def read_items(texts: Sequence[Text]) -> Iterator[Item | None]:
     return map(read_item, texts)
 
 
-def read_batches(batches: Iterable[Sequence[Text]]) -> Iterator[tuple[Sequence[Text], list[Item | None]]]:
+def read_batches(
+    batches: Iterable[Sequence[Text]],
+) -> Generator[tuple[Sequence[Text], list[Item | None]], None, None]:
     """Each batch with its items, in order. Of many batches, those to come are read by a second process meanwhile."""
     given: list[Sequence[Text]] = []
     with Apart[Sequence[Text], Item | None](__name__, read_items.__name__) as helper:

@@ -12,18 +12,17 @@ very first one, which sync-collection does in one go. An invalid token leads to 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
+from contextlib import closing
 from functools import cached_property
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from calhub.providers.base import Item, Known, Page, Trait
 from calhub.providers.caldav import wire
 from calhub.providers.caldav.bodies import Bodies, Body, item_of
 from calhub.providers.caldav.client import Dav, Garbled, Rejected, name_of, path_of, plain
 from calhub.providers.http import host_of
-
-if TYPE_CHECKING:
-    from calhub.providers.texts import Text
+from calhub.providers.texts import Text, read_batches
 
 PAGE: Final = 250
 REPORTS: Final = "d:supported-report-set"
@@ -115,8 +114,11 @@ class Listing:
         """One REPORT. Rows that came with their body are yielded while the answer is still arriving."""
         wanted: list[Body] = []
         body = wire.sync_collection(token, bodies=bodies)
-        with self._dav.multistatus("REPORT", self._url, body, depth="0") as answer:
-            for texts, items in _read(self._arriving(answer, round_, wanted)):
+        with (
+            self._dav.multistatus("REPORT", self._url, body, depth="0") as answer,
+            closing(read_batches(self._arriving(answer, round_, wanted))) as batches,
+        ):
+            for texts, items in batches:
                 yield self._page(zip((text[0] for text in texts), items, strict=True), round_.removed)
         for chunk in self._bodies.fetch(self._url, wanted):
             yield self._page(self._items(chunk), round_.removed)
@@ -246,12 +248,6 @@ class _Names:
         if self._by_name is None:
             self._by_name = {name_of(remote_id): remote_id for remote_id in self._known.ids()}
         return self._by_name.get(name_of(path), path)
-
-
-def _read(batches: Iterable[list[Text]]) -> Iterator[tuple[Sequence[Text], list[Item | None]]]:
-    from calhub.providers.texts import read_batches  # most passes bring nothing to be read
-
-    return read_batches(batches)
 
 
 def encode_cursor(token: str | None, ctag: str | None) -> str:
