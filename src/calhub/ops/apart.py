@@ -49,6 +49,7 @@ class Apart(Generic[J, R]):
                 self._process = subprocess.Popen(
                     [sys.executable, "-m", __name__, *self._work],
                     stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                    pipesize=_PIPE,
                     start_new_session=True,  # an interrupt from the terminal is for this process alone
                 )  # fmt: skip
             except OSError:
@@ -103,6 +104,9 @@ class Apart(Generic[J, R]):
         except (OSError, EOFError, pickle.UnpicklingError):
             self.close()
 
+
+#: Bytes of results that may wait to be taken while the second process goes on; where the system allows it.
+_PIPE = 1024 * 1024
 
 #: Results sent together.
 _AT_ONCE = 100
