@@ -75,15 +75,7 @@ def take_new(of: Pass, conn: Connection, items: Sequence[Item]) -> list[Item]:
     try:
         with of.hub.transaction():  # a savepoint
             stored = events.put_events(conn, rows, now=now, replica_id=replica_id, run_id=of.report.run_id)
-            links.set_links(
-                conn,
-                [
-                    links.link_row(
-                        replica_id, each.id, item.remote_id, each.content, each.content, item.version, each.rev, now
-                    )
-                    for each, item in zip(stored, fresh, strict=True)
-                ],
-            )
+            links.link_new(conn, replica_id, zip((each.id for each in stored), fresh, strict=True), now=now)
     except InvalidEvent:
         return []
     return fresh
