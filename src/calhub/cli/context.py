@@ -38,6 +38,7 @@ class Setting:
 SETTINGS: Final = (
     Setting("time_zone", "", "IANA name of your time zone; default: the computer's."),
     Setting("sync_timeout", "", "Seconds after which a sync stops at the next safe point; default: none."),
+    Setting("sync_workers", "4", "How many accounts a sync works on at the same time."),
 )
 
 

@@ -159,7 +159,8 @@ def _engine(path: Path, *, writes: bool) -> Engine:
     engine = create_engine(
         "sqlite+pysqlite://",
         creator=lambda: _connect(path, writes=writes),
-        poolclass=NullPool if writes else QueuePool,  # the hub itself keeps the one writer
+        # the hub itself keeps the one writer; of readers there are as many as threads that read at once
+        **({"poolclass": NullPool} if writes else {"poolclass": QueuePool, "max_overflow": -1}),
     )
 
     @event.listens_for(engine, "begin")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from sqlalchemy import Connection, func, insert, select, update
@@ -83,6 +84,12 @@ def run_shape(row: Any) -> dict[str, Any]:
 def history(conn: Connection, limit: int = 20) -> list[dict[str, Any]]:
     """The last runs, newest first."""
     return [run_shape(row) for row in conn.execute(select(run).order_by(run.c.id.desc()).limit(limit))]
+
+
+def last_sync(conn: Connection, replica_id: int) -> Any | None:
+    """The newest run of a sync over this replica: its row of the history, None before the first."""
+    newest = select(run).where(run.c.replica_id == replica_id, run.c.kind == "sync").order_by(run.c.id.desc()).limit(1)
+    return conn.execute(newest).one_or_none()
 
 
 def run_row(conn: Connection, run_id: int) -> Any:
@@ -201,6 +208,7 @@ def account_shape(conn: Connection, of: accounts.Account) -> dict[str, Any]:
         "provider": of.provider,
         "state": of.state,
         "error": of.error if until is None else f"{of.error or 'It kept failing.'} Left alone until {until}.",
+        **asdict(of.schedule),
         "breaker": {"state": breaker.state, "failures": breaker.failures, "until": until},
         "calendars": len(accounts.replicas(conn, account_id=of.id)),
     }
