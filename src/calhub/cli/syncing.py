@@ -94,6 +94,7 @@ def perform(
 
     Raises usage errors and what opening the hub and `engine.sync` raise; a failure of an account is in its reports.
     """
+    from calhub.rules.derive import derive
     from calhub.sync import engine, turns
 
     seconds = _timeout(here) if timeout is None else timeout
@@ -110,7 +111,7 @@ def perform(
         reports = engine.sync(
             hub, here.connector(hub), replica_ids=due, account=account, calendar=calendar, full=full, dry_run=dry_run,
             deadline=None if seconds is None else time.monotonic() + seconds, workers=workers,
-            progress=_loud(progress, say) if say else progress,
+            progress=_loud(progress, say) if say else progress, derive=derive,
         )  # fmt: skip
         return Ended(reports, _waiting(hub, reports), len(resting))
 

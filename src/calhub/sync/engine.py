@@ -32,6 +32,9 @@ from calhub.sync.watch import Paused, admit
 
 Connect = Callable[[Account], Provider]
 
+#: What is to happen in the hub between pulling and pushing: rules derive their copies.
+Derive = Callable[[Hub], None]
+
 #: A stale write makes push pull; what it brought then goes to the other replicas in the same sync, so many times.
 _PUSH_ROUNDS = 3
 
@@ -48,22 +51,24 @@ def sync(
     deadline: float | None = None,
     workers: int = 1,
     progress: Progress = no_progress,
+    derive: Derive | None = None,
 ) -> list[RunReport]:
     """Bring the chosen replicas (default: all that are not paused) and the hub in step.
 
-    At most ``workers`` accounts are worked on at the same time, in threads; with one, all is done in the caller's own
-    thread and in the order of `turns.in_turn`. An account that another sync is working on is skipped. ``deadline`` is
-    an instant of `time.monotonic`; when it passes, the work under way is committed and the rest is left to the next
-    pass.
-    ``progress`` is called by one thread at a time. With ``dry_run`` nothing changes anywhere: the engine runs on a copy
-    of the hub, with providers that only pretend to write, and each report holds its plan.
+    ``derive`` is called once what the remotes brought is in the hub, before anything is pushed. At most ``workers``
+    accounts are worked on at the same time, in threads; with one, all is done in the caller's own thread and in the
+    order of `turns.in_turn`. An account that another sync is working on is skipped. ``progress`` is called by one
+    thread at a time. ``deadline`` is an instant of `time.monotonic`; when it passes, the work under way is committed
+    and the rest is left to the next pass. With ``dry_run`` nothing changes anywhere: the engine runs on a copy of the
+    hub, with providers that only pretend to write, and each report holds its plan.
     """
     if dry_run:
         from calhub.sync.dryrun import rehearse
 
-        return rehearse(hub, connect, replica_ids, account, calendar, full=full, progress=progress)
+        return rehearse(hub, connect, replica_ids, account, calendar, full=full, progress=progress, derive=derive)
     chosen = choose(hub, replica_ids=replica_ids, account=account, calendar=calendar)
-    return Session(hub, connect, full=full, deadline=deadline, workers=workers, progress=progress).run(chosen)
+    session = Session(hub, connect, full=full, deadline=deadline, workers=workers, progress=progress, derive=derive)
+    return session.run(chosen)
 
 
 def choose(
@@ -91,6 +96,7 @@ class Session:
         workers: int = 1,
         progress: Progress = no_progress,
         dry_run: bool = False,
+        derive: Derive | None = None,
     ) -> None:
         self._hub = hub
         self._connect = connect
@@ -100,6 +106,7 @@ class Session:
         self._interrupted = threading.Event()
         self._progress = _one_by_one(progress)
         self._dry_run = dry_run
+        self._derive = derive
         self._providers: dict[int, Provider] = {}
         self._dead: dict[int, ProviderError] = {}
         self._held: set[int] = set()
@@ -150,6 +157,8 @@ class Session:
     def _passes(self, passes: list[Pass]) -> None:
         ready = self._each(passes, _pull_step)
         for _ in range(_PUSH_ROUNDS):
+            if self._derive is not None:
+                self._derive(self._hub)
             moved = self._each(ready, push)
             ready = [each for each in ready if each.report.status == "ok"]
             if not moved:
