@@ -38,6 +38,13 @@ class Ended:
         return [report.shape() for report in self.reports]
 
     @property
+    def nothing(self) -> str:
+        """What to say when there were no runs."""
+        if self.resting:
+            return "No account is due. To sync one at once: calhub sync --account NAME"
+        return "There is nothing to sync: add an account first, or resume a paused replica."
+
+    @property
     def code(self) -> int:
         """The exit code, in the precedence of the contract: a failure (also one that keeps an account paused), then a
         lock, then what waits for a person.
@@ -161,22 +168,20 @@ def _print_runs(ended: Ended, dry_run: bool) -> None:
         for run in runs
     ]
     columns = ("Calendar", "Account", "Status", "Pulled", "Pushed", "")
-    nothing = "There is nothing to sync: add an account first, or resume a paused replica."
-    resting = "No account is due. To sync one at once: calhub sync --account NAME"
-    table(columns, rows, empty=resting if ended.resting else nothing)
+    table(columns, rows, empty=ended.nothing)
     for run in runs:
         for error in run["errors"]:
             subject = f" {error['uid']}:" if error["uid"] else ""
             note(f"{run['calendar']} ({run['account']}):{subject} {error['message']}")
     if dry_run:
-        steps = [(run["calendar"], run["account"], *_plan_row(step)) for run in runs for step in run.get("plan", ())]
+        steps = [(run["calendar"], run["account"], *plan_row(step)) for run in runs for step in run.get("plan", ())]
         print()
         table(("Calendar", "Account", "Where", "What", "Title", "Fields"), steps, empty="Nothing would change.")
     if ended.waiting:
         note(f"{ended.waiting} waiting for you: see calhub conflict list and calhub hold list.")
 
 
-def _plan_row(step: Shape) -> tuple[str, ...]:
+def plan_row(step: Shape) -> tuple[str, ...]:
     return step["side"], step["op"], clean(step["title"]) or step["uid"], ", ".join(step["fields"])
 
 

@@ -1,0 +1,44 @@
+"""What the management commands share: the site's home, and errors as one sentence with an exit code."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import Any, Final
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+
+from calhub.cli.context import Session
+from calhub.cli.failures import FAILED, LOCKED, WAITING, explain
+
+#: What the exit codes of ``calhub`` mean, where the command has said the rest already.
+_MEANING: Final = {
+    FAILED: "Something failed; see above.",
+    LOCKED: "Another sync is at work; its accounts were left alone.",
+    WAITING: "Done, but conflicts or holds wait for a person: see calhub conflict list and calhub hold list.",
+}
+
+
+class HubCommand(BaseCommand, ABC):  # type: ignore[misc]  # Django publishes no types
+    """A command over the hub in ``settings.CALHUB_HOME``. Subclasses do their work in `perform`."""
+
+    requires_system_checks = ()
+
+    def handle(self, **options: Any) -> None:
+        """Raises `CommandError` whose ``returncode`` is the exit code ``calhub`` would have."""
+        here = Session()
+        try:
+            home = getattr(settings, "CALHUB_HOME", None)
+            if home is not None:
+                here.home = Path(home)
+            code = self.perform(here, **options)
+        except Exception as error:  # the last stop: everything becomes a sentence here
+            problem = explain(error, here.home)
+            raise CommandError(f"{problem.message} {problem.hint}".strip(), returncode=problem.code) from error
+        if code:
+            raise CommandError(_MEANING[code], returncode=code)
+
+    @abstractmethod
+    def perform(self, here: Session, **options: Any) -> int:
+        """Do the work; the result is the exit code. Any exception is explained to the user."""
