@@ -306,7 +306,7 @@ def set_(
     interval: Annotated[
         str | None,
         typer.Option(
-            "--interval", metavar="5m|2h", help="Leave it out of a sync of all until so long after the last; 0: never."
+            "--interval", metavar="5m|2h", help="How long after its last pass a sync of all leaves it out; 0: never."
         ),
     ] = None,
     json: Json = False,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -18,6 +19,7 @@ def manage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Manage:
     """Run a management command of the site; its home is in the temporary folder."""
     monkeypatch.setenv("CALHUB_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("DJANGO_SETTINGS_MODULE", "settings")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, sys.path)))  # what tests can import, the cases can
 
     def run(*argv: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "django", *argv]

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 from django.test import SimpleTestCase, override_settings
+from tests.cli.conftest import Folder
 
 from calhub.cli import main
 from calhub.hub import accounts, events
@@ -24,22 +25,14 @@ class SyncCalendars(SimpleTestCase):  # type: ignore[misc]  # Django publishes n
     def setUp(self) -> None:
         place = Path(self.enterContext(tempfile.TemporaryDirectory()))
         self.home = place / "home"
-        self.folder = place / "vdirs" / "work"
-        self.folder.mkdir(parents=True)
+        self.folder = Folder(place / "vdirs")
+        self.folder.calendar("work")
         self.enterContext(override_settings(CALHUB_HOME=str(self.home)))
-        self.calhub("account", "add", "folder", "disk", "--url", str(self.folder.parent))
+        self.calhub("account", "add", "folder", "disk", "--url", str(self.folder.path))
 
     def calhub(self, *argv: str) -> None:
         with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
             assert main.run(["--home", str(self.home), *argv]) == 0
-
-    def put(self, uid: str, title: str) -> None:
-        lines = [
-            "BEGIN:VCALENDAR", "VERSION:2.0", "PRODID:-//test//EN", "BEGIN:VEVENT", f"UID:{uid}",
-            "DTSTAMP:20261101T000000Z", "DTSTART:20261123T090000Z", "DTEND:20261123T100000Z", f"SUMMARY:{title}",
-            "END:VEVENT", "END:VCALENDAR", "",
-        ]  # fmt: skip
-        (self.folder / f"{uid}.ics").write_text("\r\n".join(lines), encoding="utf-8")
 
     def titles(self) -> list[str]:
         with Hub.open(self.home) as hub, hub.read() as conn:
@@ -62,14 +55,14 @@ class SyncCalendars(SimpleTestCase):  # type: ignore[misc]  # Django publishes n
 
     def test_syncs(self) -> None:
         """What the folder has is in the hub, and the run is told in a line."""
-        self.put("a", "Lunch")
+        self.folder.put("work", "a", "Lunch")
 
         assert self.sync() == "work (disk): ok, pulled +1, pushed .\n"
         assert self.titles() == ["Lunch"]
 
     def test_dry_run(self) -> None:
         """The plan is told, nothing is done."""
-        self.put("a", "Lunch")
+        self.folder.put("work", "a", "Lunch")
 
         assert "would be done: hub create Lunch" in self.sync(dry_run=True)
         assert self.titles() == []
@@ -88,7 +81,7 @@ class SyncCalendars(SimpleTestCase):  # type: ignore[misc]  # Django publishes n
 
     def test_failure_is_1(self) -> None:
         """An account that cannot be read: what is wrong with it, and code 1."""
-        self.folder.parent.rename(self.folder.parent.with_name("unplugged"))
+        self.folder.path.rename(self.folder.path.with_name("unplugged"))
 
         assert "work (disk): failed" in self.refused(1)
 
@@ -107,9 +100,9 @@ class SyncCalendars(SimpleTestCase):  # type: ignore[misc]  # Django publishes n
     def test_waiting_is_4(self) -> None:
         """A hold waits for a person."""
         for number in range(20):
-            self.put(f"e{number}", f"Event {number}")
+            self.folder.put("work", f"e{number}", f"Event {number}")
         self.sync()
-        for file in self.folder.glob("e1*.ics"):
+        for file in (self.folder.path / "work").glob("e1*.ics"):
             file.unlink()
 
         assert "calhub hold list" in self.refused(4)
