@@ -30,7 +30,7 @@ class HubCommand(BaseCommand, ABC):  # type: ignore[misc]  # Django publishes no
         here = Session()
         try:
             home = getattr(settings, "CALHUB_HOME", None)
-            if home is not None:
+            if home:
                 here.home = Path(home)
             code = self.perform(here, **options)
         except Exception as error:  # the last stop: everything becomes a sentence here
