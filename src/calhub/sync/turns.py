@@ -8,11 +8,10 @@ from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Final
 
-from sqlalchemy import Connection
-
 from calhub.hub import accounts, inbox, journal, links, restored, runs
 from calhub.hub.accounts import Account, Replica
 from calhub.hub.database import Hub
+from calhub.hub.sql import Connection
 
 #: An interval counts as over when only this share of it is left: cron starts a second late now and then, and an
 #: account with the interval of its schedule must not miss every other turn for that.
@@ -64,7 +63,8 @@ def _rest(conn: Connection, mine: Sequence[Replica], now: datetime, stamp: str) 
     interval = timedelta(seconds=account.schedule.interval)
     last = [runs.last_sync(conn, each.id) for each in mine]
     # counted from when a pass began, as the one who starts it every few minutes counts
-    began = [datetime.fromisoformat(row.started) for row in last if row is not None and row.status in ("ok", "held")]
+    good = [row for row in last if row is not None and row["status"] in ("ok", "held")]
+    began = [datetime.fromisoformat(row["started"]) for row in good]
     if len(began) < len(mine) or any(_has_work(conn, each, stamp) for each in mine):
         return None
     until = min(began) + interval
