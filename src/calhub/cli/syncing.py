@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -81,7 +80,7 @@ def sync(
             session(context), account=account, calendar=calendar, full=full, dry_run=dry_run, timeout=timeout,
             progress=step, say=note if verbose else None,
         )  # fmt: skip
-    emit({"runs": ended.runs}, json, lambda: _print_runs(ended, dry_run))
+    emit({"runs": ended.runs}, json, lambda: print_runs(ended.runs, ended.waiting, dry_run, ended.nothing))
     if ended.code:
         raise typer.Exit(ended.code)
 
@@ -132,10 +131,10 @@ def _timeout(here: Session) -> float | None:
 
 
 def _workers(here: Session) -> int:
-    text = here.setting("sync_workers")
-    if not re.fullmatch("[1-9][0-9]?", text):
-        raise usage(f"The setting sync_workers is not a number from 1 to 99: {text!r}.", "4 is the default.")
-    return int(text)
+    number = here.number("sync_workers")
+    if not 1 <= number <= 99:
+        raise usage(f"The setting sync_workers is not a number from 1 to 99: {number}.", "4 is the default.")
+    return number
 
 
 def _loud(step: Progress, say: Callable[[str], None]) -> Progress:
@@ -161,14 +160,14 @@ def _waiting(hub: Hub, reports: Sequence[RunReport]) -> int:
         return inbox.open_count(conn, replicas) if replicas else 0
 
 
-def _print_runs(ended: Ended, dry_run: bool) -> None:
-    runs = ended.runs
+def print_runs(runs: Sequence[Shape], waiting: int, dry_run: bool, nothing: str = "") -> None:
+    """Runs as a table, their errors and plans, and how much waits for a person; ``nothing`` where there are none."""
     rows = [
         (run["calendar"], run["account"], run["status"], counts(run["pulled"]), counts(run["pushed"]), remarks(run))
         for run in runs
     ]
     columns = ("Calendar", "Account", "Status", "Pulled", "Pushed", "")
-    table(columns, rows, empty=ended.nothing)
+    table(columns, rows, empty=nothing)
     for run in runs:
         for error in run["errors"]:
             subject = f" {error['uid']}:" if error["uid"] else ""
@@ -177,8 +176,8 @@ def _print_runs(ended: Ended, dry_run: bool) -> None:
         steps = [(run["calendar"], run["account"], *plan_row(step)) for run in runs for step in run.get("plan", ())]
         print()
         table(("Calendar", "Account", "Where", "What", "Title", "Fields"), steps, empty="Nothing would change.")
-    if ended.waiting:
-        note(f"{ended.waiting} waiting for you: see calhub conflict list and calhub hold list.")
+    if waiting:
+        note(f"{waiting} waiting for you: see calhub conflict list and calhub hold list.")
 
 
 def plan_row(step: Shape) -> tuple[str, ...]:

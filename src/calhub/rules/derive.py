@@ -63,10 +63,14 @@ def _derive_rule(hub: Hub, rule: Rule, note: Note) -> tuple[int, int]:
     return expected if alone else upto, work.end_ts
 
 
-def preview(hub: Hub, rule_id: int) -> list[Step]:
-    """What `derive` would do for one rule now. Changes nothing. Raises `NotFound`."""
+def preview(hub: Hub, rule_id: int, *, everything: bool = False) -> list[Step]:
+    """What `derive` would do for one rule now; with ``everything``, if it looked at more than what is new.
+
+    Changes nothing. Raises `NotFound`.
+    """
     with hub.read() as conn:
-        work = Work(conn, rules.rule(conn, rule_id), _timestamp(hub))
+        rule = rules.rule(conn, rule_id)
+        work = Work(conn, replace(rule, stale=rule.stale or everything), _timestamp(hub))
         found = [step for part in work.parts(conn) for step in work.plan(conn, part)]
     return [step for step in found if step.op != "adopt"]
 
@@ -98,7 +102,7 @@ class Work:
         mine, theirs = (accounts.owner_addresses(conn, each) for each in (rule.source_id, rule.target_id))
         self.theirs = (theirs | ({self.options.owner} if self.options.owner else set())) - mine
         self.view = blocks.View(
-            options=self.options, calendar=rule.source, zone=_zone(conn, rule, self.options), me=mine,
+            options=self.options, calendar=rule.source, zone=clock_zone(conn, rule, self.options), me=mine,
             window=self.options.window(now_ts),
         )  # fmt: skip
         self.spare = Spare()
@@ -226,7 +230,7 @@ class Work:
         return blocks.takes_place(content, *window)
 
 
-def _zone(conn: Connection, rule: Rule, given: Options) -> tzinfo:
+def clock_zone(conn: Connection, rule: Rule, given: Options) -> tzinfo:
     """By which clock a rule's hours and days are: its own, else the source calendar's, else UTC."""
     name = given.time_zone or accounts.calendar(conn, rule.source_id).time_zone
     return ZoneInfo(name) if name and name != "UTC" else UTC

@@ -6,8 +6,7 @@ from argparse import ArgumentParser
 from typing import Any
 
 from calhub.cli.context import Session
-from calhub.cli.output import clean
-from calhub.cli.syncing import counts, perform, plan_row, remarks
+from calhub.cli.syncing import perform
 from calhub.contrib.django.hub_command import HubCommand
 from calhub.sync.report import no_progress
 
@@ -25,19 +24,9 @@ class Command(HubCommand):
     def perform(self, here: Session, **options: Any) -> int:
         ended = perform(
             here, account=options["account_id"], calendar=options["calendar_id"], full=options["force_full"],
-            dry_run=options["dry_run"], progress=no_progress, say=self._line if options["verbose"] else None,
+            dry_run=options["dry_run"], progress=no_progress, say=self.line if options["verbose"] else None,
         )  # fmt: skip
-        for run in ended.runs:
-            name = f"{run['calendar']} ({run['account']})"
-            told = f"{run['status']}, pulled {counts(run['pulled'])}, pushed {counts(run['pushed'])}"
-            self._line(", ".join(filter(None, (f"{name}: {told}", remarks(run)))))
-            for error in run["errors"]:
-                self.stderr.write(clean(" ".join(filter(None, (f"{name}:", error["uid"], error["message"])))))
-            for step in run.get("plan", ()):
-                self._line(" ".join(filter(None, (f"{name}: would be done:", *plan_row(step)))))
+        self.runs(ended.runs)
         if not ended.runs:
-            self._line(ended.nothing)
+            self.line(ended.nothing)
         return ended.code
-
-    def _line(self, text: str) -> None:
-        self.stdout.write(clean(text))
