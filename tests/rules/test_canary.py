@@ -17,6 +17,7 @@ from calhub.calendar.mark import PROPERTY, is_copy
 from calhub.cli import main
 from calhub.hub import accounts, rules
 from calhub.hub.database import Hub
+from calhub.ops import log
 from calhub.rules import blocks
 from calhub.testing.remotes import DavCalendar, OtherProgram, VdirCalendar
 from calhub.testing.servers import radicale, xandikos
@@ -123,7 +124,7 @@ class Place:
 
     def everything_said(self) -> str:
         """What the target's owner could read anywhere: its items and their names, all output, the log, its rows."""
-        log = [path.read_text() for path in (self.home / "log").glob("*")]
+        logged = [path.read_text() for path in (self.home / "log").glob("*")]
         with Hub.open(self.home) as hub, hub.read() as conn:
             calendar_id = accounts.calendar(conn, "target").id
             rows = [
@@ -141,7 +142,7 @@ class Place:
             ]  # fmt: skip
             assert rows
         items = [text for pair in self.target.read().items() for text in pair]
-        return "\n".join([*items, *self.names(), *self.said, *log, *(str(tuple(row)) for row in rows)]).lower()
+        return "\n".join([*items, *self.names(), *self.said, *logged, *(str(tuple(row)) for row in rows)]).lower()
 
 
 @pytest.fixture(params=["folder", "radicale", "xandikos"])
@@ -296,6 +297,7 @@ def test_a_fault_of_ours_does_not_tell(place: Place, monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(blocks, "copies", fail)
     code = main.run(["--home", str(place.home), "sync", "-v"])
+    log.close()
     out, err = place.capture.readouterr()
 
     assert code == 1

@@ -133,7 +133,9 @@ def _check_choice(scene: Scene, by_source: Mapping[str, Sequence[Copy]]) -> Iter
             yield Finding(check="count", calendar=rule.source, uid=uid, message=message)
     for uid, copies in by_source.items():
         if uid and uid not in scene.sources and uid not in scene.pending:
-            yield from (_finding(scene, "count", copy.uid, "The event it is a copy of is gone.") for copy in copies)
+            yield from (
+                _finding(scene, "count", copy.uid, "What it is a copy of is gone, or a copy itself.") for copy in copies
+            )
 
 
 def _why_never(scene: Scene, uid: str, content: Content) -> str | None:

@@ -15,7 +15,7 @@ from functools import cached_property
 from zoneinfo import ZoneInfo
 
 from calhub.calendar.event import Content
-from calhub.calendar.mark import copy_uid, is_copy, mark_of
+from calhub.calendar.mark import copy_uid, is_copy, made_by_rule, mark_of
 from calhub.calendar.recurrence import times_of
 from calhub.hub import accounts, changes, events, links, lookup, rules
 from calhub.hub.changes import last_seq
@@ -157,7 +157,7 @@ class Work:
     def _sources(self, conn: Connection, uids: Sequence[str]) -> list[StoredEvent]:
         """The live ones of the events that a rule may read: no copies."""
         found = lookup.events_by_uid(conn, self.rule.source_id, [uid for uid in uids if not is_copy(uid)])
-        return [stored for stored in found.values() if not stored.deleted]
+        return [each for each in found.values() if not each.deleted and not made_by_rule(each.uid, each.content)]
 
     def _collect_spare(self, conn: Connection, gone: Sequence[str]) -> None:
         """Copies whose event is gone and, where everything is derived anew, marked events that no rule knows."""
