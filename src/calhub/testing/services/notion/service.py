@@ -382,6 +382,7 @@ class NotionService(Service):
 
     def _touch(self, page: Page, by: dict[str, str]) -> None:
         page.last_edited_time, page.last_edited_by = minute(self.clock()), by
+        self.store.changes += 1
 
     def _is_seen(self, page: Page) -> bool:
         return page.source is None or self.store.sees(page.source)
