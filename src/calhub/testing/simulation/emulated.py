@@ -9,16 +9,19 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
+from datetime import datetime
 from random import Random
 from typing import Any, Final, TypeVar
 from uuid import UUID
 
 from calhub.calendar.event import Content
 from calhub.calendar.fields import project
+from calhub.calendar.frame import frame_of
 from calhub.providers.base import Capabilities, Outcome, Provider, WriteRequest, write_one
 from calhub.providers.layers import Layer, Retry
 from calhub.testing.memory import Quirks, Request
 from calhub.testing.people import Person
+from calhub.testing.people.base import wall
 from calhub.testing.services.base import Clock
 from calhub.testing.services.direct import Direct
 from calhub.testing.services.oauth import OAuth
@@ -182,7 +185,7 @@ class Emulated:
     def user_put(self, calendar: str, uid: str, content: Content) -> None:
         """By the gestures of the service's app: a new event, or what is different now. Raises KeyError."""
         before = self.contents(calendar).get(uid)
-        times = {name: content[name] for name in ("start", "end")}
+        times = _times(content)
         if before is None:
             self.person.add(days=6 if "rrule" in content else 1, title=content["title"], **times)
             return
@@ -190,12 +193,12 @@ class Emulated:
         for key, fields in content.get("overrides", {}).items():
             changed = _changed(before.get("overrides", {}).get(key, {}), fields)
             if changed:
-                self.person.edit_instance(title, key[:10], **changed)
+                self.person.edit_instance(title, _day(key), **changed)
         for key in content.get("exdates", []):
             if key not in before.get("exdates", []):
-                self.person.cancel_instance(title, key[:10])
+                self.person.cancel_instance(title, _day(key))
         changed = _changed(before, content)
-        if times != {name: before[name] for name in times}:
+        if times != _times(before):
             changed |= times
         if changed:
             self.person.edit(title, **changed)
@@ -209,6 +212,17 @@ class Emulated:
 
     def mend(self, calendar: str) -> None:  # noqa: ARG002 - faults are the service's
         self.emulator.service.heal()
+
+
+def _times(content: Content) -> dict[str, str]:
+    """As `Person` has them."""
+    frame = frame_of(content)
+    spelt = {name: frame.spell(frame.read(content[name])) for name in ("start", "end")}
+    return {name: wall(datetime.fromisoformat(text)) for name, text in spelt.items()}
+
+
+def _day(recurrence_id: str) -> str:
+    return wall(datetime.fromisoformat(recurrence_id))[:10]
 
 
 def _changed(before: Content, after: Content) -> dict[str, Any]:

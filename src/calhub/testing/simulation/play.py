@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from calhub.calendar.event import FIELDS, Content
 from calhub.calendar.fields import project
+from calhub.calendar.frame import frame_of
 from calhub.hub import events, inbox, links
 from calhub.hub.errors import HubError
 from calhub.sync.report import RunReport
@@ -405,7 +406,8 @@ def _with(content: Content, name: str, value: str) -> Content:
 def _instance_key(content: Content, day: str) -> str | None:
     if "rrule" not in content:
         return None
-    key = f"{day}T{content['start'][11:]}+01:00"
+    frame = frame_of(content)
+    key = frame.spell(frame.read(f"{day}T{content['start'][11:]}"))
     return None if key in content.get("exdates", []) else key
 
 
