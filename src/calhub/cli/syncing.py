@@ -34,6 +34,7 @@ def sync(
     json: Json = False,
 ) -> None:
     """Pull, merge and push: bring the hub and all its remotes in step."""
+    from calhub.rules.derive import derive
     from calhub.sync import engine
 
     here = session(context)
@@ -44,7 +45,7 @@ def sync(
         reports = engine.sync(
             hub, here.connector(hub), account=account, calendar=calendar, full=full, dry_run=dry_run,
             deadline=None if seconds is None else time.monotonic() + seconds,
-            progress=_loud(step) if verbose else step,
+            progress=_loud(step) if verbose else step, derive=derive,
         )  # fmt: skip
         waiting = _waiting(hub, reports)
     runs = [report.shape() for report in reports]

@@ -46,6 +46,14 @@ def changes_since(conn: Connection, seq: int, calendar_id: int) -> list[Change]:
     return [_change(tuple(row)) for row in conn.exec_driver_sql(_SINCE, (calendar_id, seq))]
 
 
+def uids_since(conn: Connection, seq: int, calendar_id: int) -> list[str]:
+    """The UIDs of the events of one calendar that changed after ``seq``, each once, the first to change first."""
+    rows = conn.exec_driver_sql(
+        "SELECT uid FROM change WHERE calendar_id = ? AND seq > ? ORDER BY seq", (calendar_id, seq)
+    )
+    return list(dict.fromkeys(rows.scalars()))
+
+
 def run_changes(conn: Connection, run_id: int) -> list[Change]:
     """The changes one run made in the hub, oldest first."""
     return [_change(tuple(row)) for row in conn.exec_driver_sql(_OF_RUN, (run_id,))]

@@ -16,7 +16,7 @@ from calhub.providers.layers import Layer
 from calhub.sync.report import Progress, RunReport
 
 if TYPE_CHECKING:  # the engine imports this module lazily
-    from calhub.sync.engine import Connect
+    from calhub.sync.engine import Connect, Derive
 
 
 class Pretend(Layer):
@@ -60,6 +60,7 @@ def rehearse(
     *,
     full: bool,
     progress: Progress,
+    derive: Derive | None,
 ) -> list[RunReport]:
     """The reports a `sync` would give now, each with its plan. The hub and the remotes stay as they are."""
     from calhub.sync.engine import Session, choose
@@ -72,4 +73,4 @@ def rehearse(
         backup(hub, home / "hub.db")
         with Hub.open(home, clock=hub.clock) as copy:
             chosen = choose(copy, replica_ids=replica_ids, account=account, calendar=calendar)
-            return Session(copy, pretend, full=full, progress=progress, dry_run=True).run(chosen)
+            return Session(copy, pretend, full=full, progress=progress, dry_run=True, derive=derive).run(chosen)
