@@ -113,6 +113,11 @@ def creates(conn: Connection, replica_id: int, remote_ids: Sequence[str]) -> dic
     return found
 
 
+def rename(conn: Connection, intent_id: int, remote_id: str) -> None:
+    """The service has named the created item otherwise than we did."""
+    conn.execute(update(intent).where(intent.c.id == intent_id).values(remote_id=remote_id))
+
+
 def open_intents(conn: Connection, replica_id: int) -> list[Intent]:
     rows = conn.execute(
         select(intent).where(intent.c.replica_id == replica_id, intent.c.state == "open").order_by(intent.c.id)
