@@ -87,14 +87,14 @@ class World:
         """A new service with one calendar, tied to the hub's calendar."""
         service = MemoryService(quirks=quirks, clock=self.clock)
         calendar = service.add_calendar("Home")
-        replica = self.attach(
+        replica = self.add_replica(
             calendar, partial(MemoryProvider, service), direction=direction, conflicts=conflicts, settings=settings
         )
         remote = Remote(service, calendar, replica)
         self.remotes.append(remote)
         return remote
 
-    def attach(self, remote_calendar: str, provider: Callable[[], Provider], **options: Any) -> Replica:
+    def add_replica(self, remote_calendar: str, provider: Callable[[], Provider], **options: Any) -> Replica:
         """Tie a remote calendar of whatever service to the hub's calendar; ``provider`` connects to it.
 
         ``options`` are those of `accounts.add_replica`.

@@ -1,4 +1,4 @@
-"""Requests that reach an emulator without a network: as fast as a call, and whatever is raised on the way goes through."""
+"""Requests that reach an emulator without a network: as fast as a call, and what is raised on the way goes through."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """An emulated service as a remote of a simulation: the real provider, without a network.
 
-Users type in the service's own app (`calhub.testing.people`), and requests fail as they do on the way to a service. Each
-HTTP request is a moment at which a process can be killed, or somebody else can edit.
+Users type in the service's own app (`calhub.testing.people`), and requests fail as they do on the way to a service.
+Each HTTP request is a moment at which a process can be killed, or somebody else can edit.
 """
 
 from __future__ import annotations
@@ -148,9 +148,10 @@ class Emulated:
         if self._seen[0] != changes:
             pages = self._looker.changes(calendar, None, _Nothing())
             items = [item for page in pages for item in page.items]
-            self._seen = changes, {
-                item.remote_id: _Row(item.uid or item.remote_id, item.content or {}, item.version) for item in items
-            }
+            self._seen = (
+                changes,
+                {item.remote_id: _Row(item.uid or item.remote_id, item.content or {}, item.version) for item in items},
+            )
         return self._seen[1]
 
     def contents(self, calendar: str) -> dict[str, Content]:
@@ -187,7 +188,8 @@ class Emulated:
         before = self.contents(calendar).get(uid)
         times = _times(content)
         if before is None:
-            self.person.add(days=6 if "rrule" in content else 1, title=content["title"], **times)
+            days = 6 if "rrule" in content else 1
+            self.person.add(days=days, title=content["title"], start=times["start"], end=times["end"])
             return
         title = before["title"]
         for key, fields in content.get("overrides", {}).items():
@@ -284,7 +286,7 @@ class _Tokens:
 class _Nothing:
     """`calhub.providers.base.Known` of a hub that has seen nothing."""
 
-    def version(self, remote_id: str) -> None:
+    def version(self, remote_id: str) -> None:  # noqa: ARG002 - whatever it is
         return None
 
     def __contains__(self, remote_id: object) -> bool:

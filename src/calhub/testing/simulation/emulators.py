@@ -8,7 +8,6 @@ from typing import Any, Final
 
 import httpx
 
-from calhub.calendar.event import FIELDS
 from calhub.providers.base import Provider
 from calhub.providers.google import GoogleProvider
 from calhub.providers.google.client import Client

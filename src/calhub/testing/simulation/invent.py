@@ -37,7 +37,10 @@ _IN_MEMORY: Final = ("spoil", "begin", "end", "backup", "restore", "forget")
 
 
 def invent_remotes(random: Random, services: Sequence[str] = ()) -> tuple[RemoteSpec, ...]:
-    """One to three remotes, most of them ordinary in most ways; or one at each emulated service, and at times one in memory."""
+    """One to three remotes, most of them ordinary in most ways.
+
+    With ``services`` one at each of these, emulated, and now and then one in memory besides.
+    """
     if services:
         others = _NAMES[: random.choice((0, 0, 1))]
         return (*(_at(random, kind) for kind in services), *(_remote(random, name) for name in others))

@@ -20,7 +20,7 @@ from calhub.sync.resolve import resolve
 from calhub.testing.memory import MemoryService, Quirks
 from calhub.testing.simulation import checks
 from calhub.testing.simulation.emulated import Emulated
-from calhub.testing.simulation.far import Far, Place
+from calhub.testing.simulation.far import Place
 from calhub.testing.simulation.ledger import Ledger, tokens
 from calhub.testing.simulation.steps import RemoteSpec, Scenario, Step, read_step, set_quirk
 from calhub.testing.world import World, plain
@@ -70,7 +70,7 @@ class Simulation:
     def _emulated(self, spec: RemoteSpec) -> Place:
         far = Emulated(spec.service, spec.quirks, self.world.clock)
         options = {"direction": spec.direction, "conflicts": spec.conflicts, "settings": far.emulator.settings}
-        return Place(far, far.calendar, self.world.attach(far.calendar, far.provider, **options))
+        return Place(far, far.calendar, self.world.add_replica(far.calendar, far.provider, **options))
 
     @property
     def has_liars(self) -> bool:
