@@ -27,7 +27,7 @@ class GraphWorld(TiedWorld):
     """A hub whose one calendar is tied to calendars at Microsoft 365."""
 
     def tie(self, graph: Graph, remote: Remote, **settings: Any) -> Remote:
-        return self.attach("microsoft", remote, lambda: signed_in(graph, Clock(self.clock())), **settings)
+        return self.attach(remote, lambda: signed_in(graph, Clock(self.clock())), **settings)
 
 
 @pytest.fixture

@@ -32,7 +32,7 @@ class Disturbed(Stopped):
     """Somebody else has changed the event meanwhile: what is there now has to be looked at and merged."""
 
     def __init__(self) -> None:
-        super().__init__(Unknown("The event was changed by somebody else while it was being written."))
+        super().__init__(Unknown("Somebody else changed the event while it was being written.", of_item=True))
 
 
 _MAILS: Final = (
@@ -58,7 +58,7 @@ class Writer:
             return Stale()
         reply = yield Part("POST", self.place.events, body)
         if is_absent(reply):
-            return NotSent("The calendar is not at Microsoft 365 any more.")
+            return NotSent("The calendar is not at Microsoft 365 any more.", of_item=True)
         if code_of(reply) == "errorduplicatetransactionid":
             return Stale()
         if reply.status >= 300:
@@ -137,7 +137,7 @@ class Writer:
         """Read back: what was answered to the write may have been saved again since, and lacks our properties."""
         row = yield from self.current(event)
         if row is None:
-            raise Stopped(NotSent("The event was deleted while it was being written."))
+            raise Stopped(NotSent("The event was deleted while it was being written.", of_item=True))
         if trail.is_left(row):
             raise Disturbed
         trail.read(row)

@@ -89,7 +89,7 @@ class Writer:
         try:
             return read_row(answer, self._columns)
         except SchemaChanged as error:
-            raise Stopped(Failure(Unknown(error.message))) from error
+            raise Stopped(Failure(Unknown(error.message, of_item=True))) from error
 
     def _made(self, failure: Failure) -> Json | None:
         """The row that was created although the answer was a failure."""
