@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from calhub.providers.microsoft.trail import Trail
+from calhub.testing.simulation.emulated import Emulated
 from calhub.testing.simulation.emulators import HABITS
 from calhub.testing.simulation.soak import Stage, play_scenario, play_seed, stage, story
 from calhub.testing.simulation.steps import read_scenario, step
@@ -47,6 +48,37 @@ def test_a_seed_tells_the_same_story_twice(on: Stage) -> None:
         first, second = play_seed(on, seed, 20, KINDS), play_seed(on, seed, 20, KINDS)
         assert first.told == second.told
         assert first.told[-1].startswith("  end ")
+
+
+FAILING = """
+remote {kind}: service={kind}
+
+hub creates kept: title t0001
+hub creates gone: title t0002
+hub creates the series series: title t0003
+hub edits series on 2026-11-25: location t0004
+sync
+{kind} fails: any {how}, {times} times after {skip} good
+hub creates new: title t0005
+hub creates the series other: title t0006
+hub edits other on 2026-11-26: title t0007
+hub cancels other on 2026-11-24, title t0008
+hub edits kept: title t0009
+hub edits series: title t0010
+hub deletes gone
+sync
+sync
+"""
+
+
+@pytest.mark.parametrize("how", Emulated.faults)
+@pytest.mark.parametrize("kind", KINDS)
+def test_nothing_is_lost_or_doubled_when_answers_are(on: Stage, kind: str, how: str) -> None:
+    """Requests fail in every way, one by one and several in a row, early and late in a pass."""
+    for skip in range(0, 12, 2):
+        scenario = read_scenario(FAILING.format(kind=kind, how=how, times=1 + skip % 4, skip=skip))
+        played = play_scenario(on, scenario)
+        assert played.failure is None, story(played)
 
 
 @pytest.mark.parametrize("name", SCENARIOS)

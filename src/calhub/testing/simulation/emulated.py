@@ -155,7 +155,7 @@ class Emulated:
         return self._seen[1]
 
     def contents(self, calendar: str) -> dict[str, Content]:
-        return {row.uid: deepcopy(row.content) for row in self.rows(calendar).values()}
+        return {row.uid: deepcopy(row.content) for row in self.rows(calendar).values() if row.content}
 
     def remote_id(self, calendar: str, uid: str) -> str | None:
         return next((name for name, row in self.rows(calendar).items() if row.uid == uid), None)
