@@ -176,7 +176,9 @@ def _bases(pair: Pair) -> Bases | None:
         return Bases(remote=pair.link.base_remote, hub=pair.link.base_hub)
     if pair.sent is None or pair.seen.content is None:
         return None
-    return Bases(remote=apply(pair.sent, dropped(pair.sent, pair.seen.content)), hub=pair.sent)
+    # What is not there is sent once more: the creation may have been carried out in part.
+    arrived = apply(pair.sent, dropped(pair.sent, pair.seen.content))
+    return Bases(remote=arrived, hub=arrived)
 
 
 def _carry_alone(conn: Connection, of: Pass, pair: Pair, discarded: set[str]) -> None:

@@ -343,7 +343,8 @@ def record_done(of: Pass, each: Work, intent: Intent, echo: Item | None) -> None
             )  # fmt: skip
             journal.close_intent(conn, intent.id, "done", now=now, after=echo.version)
         links.clear_retry(conn, replica_id, [stored.id])
-        if stored.deleted and links.is_forgettable(conn, stored.id):
+        now_stored = events.event_by_id(conn, stored.id)  # it may have been made again meanwhile
+        if now_stored is not None and now_stored.deleted and links.is_forgettable(conn, stored.id):
             events.purge_event(conn, stored.id)
     of.report.count("pushed", each.write.op)
     of.report.note("remote", each.write, stored.uid, title(stored.content))
