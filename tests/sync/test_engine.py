@@ -487,8 +487,8 @@ def test_lost_links_are_found_again_without_a_write(world: World) -> None:
     before, writes = world.contents, one.writes + two.writes
     with world.hub.transaction() as conn:
         for table in ("link", "observation", "intent", "retry"):
-            conn.exec_driver_sql(f"DELETE FROM {table}")
-        conn.exec_driver_sql("UPDATE replica SET cursor = NULL, hub_seq = 0, phase = 'initial'")
+            conn.execute(f"DELETE FROM {table}")
+        conn.execute("UPDATE replica SET cursor = NULL, hub_seq = 0, phase = 'initial'")
 
     world.sync()
 
@@ -516,19 +516,6 @@ def test_item_that_moves_to_another_name_stays_the_same_event(world: World) -> N
     assert sorted(world.contents) == ["a", "b", "c"]
     assert world.conflicts == []
     assert_in_step(world)
-
-
-def test_second_item_with_one_uid_is_quarantined(world: World) -> None:
-    """Two live items with one UID: the first is the event, the second is reported and left alone."""
-    one = world.add_remote()
-    one.put("a", title="first")
-    one.service.user_put(one.calendar, "a", one.contents["a"] | {"title": "second"}, remote_id="twin")
-
-    [report] = world.sync()
-
-    assert report.counts["quarantined"] == 1
-    assert world.contents["a"]["title"] == "first"
-    assert len(one.service.calendars[one.calendar].rows) == 2
 
 
 def test_a_deletion_that_went_through_at_the_last_try_is_done(world: World) -> None:

@@ -8,21 +8,23 @@ goes on from there.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from datetime import UTC, tzinfo
 from functools import cached_property
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Connection
-
 from calhub.calendar.event import Content
-from calhub.calendar.mark import copy_uid, is_copy, mark_of
+from calhub.calendar.mark import copy_uid, is_copy, made_by_rule, mark_of
+from calhub.calendar.recurrence import times_of
 from calhub.hub import accounts, changes, events, links, lookup, rules
 from calhub.hub.changes import last_seq
 from calhub.hub.database import Hub
 from calhub.hub.events import StoredEvent
-from calhub.hub.rules import Key, Rule
+from calhub.hub.rules import Copy, Key, Rule
+from calhub.hub.sql import Connection
 from calhub.rules import blocks, options
+from calhub.rules.blocks import View
 from calhub.rules.options import Options
 from calhub.rules.plan import Spare, Step, plan_copies
 
@@ -35,17 +37,21 @@ def derive(hub: Hub, note: Note = lambda _rule, _step: None) -> None:
     """Bring the copies of all rules up to date in the hub; replicas carry them on with the next push."""
     with hub.read() as conn:
         found = rules.rules(conn)
-    for rule in found:
-        _derive_rule(hub, rule, note)
+    reached = {rule.id: _derive_rule(hub, rule, note) for rule in found}
+    moved = [rule.id for rule in found if rule.stale or reached[rule.id] != (rule.seq, rule.reached_ts)]
+    if moved:
+        with hub.transaction() as conn:
+            for rule_id in moved:
+                rules.set_derived(conn, rule_id, *reached[rule_id])
 
 
-def _derive_rule(hub: Hub, rule: Rule, note: Note) -> None:
+def _derive_rule(hub: Hub, rule: Rule, note: Note) -> tuple[int, int]:
+    """Returns up to which change, and to which moment of time, everything has been derived."""
     with hub.read() as conn:
-        upto = last_seq(conn)
+        upto = expected = last_seq(conn)
         work = Work(conn, rule, _timestamp(hub))
         parts = work.parts(conn)
     alone = True  # nobody else has written since: then all changes up to the last one have been seen to
-    expected = upto
     for part in parts:
         with hub.transaction() as conn:
             alone &= last_seq(conn) == expected
@@ -54,16 +60,17 @@ def _derive_rule(hub: Hub, rule: Rule, note: Note) -> None:
             expected = last_seq(conn)
         for step in steps:
             note(rule, step)
-    if parts or work.end_ts != rule.reached_ts or upto != rule.seq:
-        with hub.transaction() as conn:
-            alone &= last_seq(conn) == expected
-            rules.set_derived(conn, rule.id, seq=expected if alone else upto, reached_ts=work.end_ts)
+    return expected if alone else upto, work.end_ts
 
 
-def preview(hub: Hub, rule_id: int) -> list[Step]:
-    """What `derive` would do for one rule now. Changes nothing. Raises `NotFound`."""
+def preview(hub: Hub, rule_id: int, *, everything: bool = False) -> list[Step]:
+    """What `derive` would do for one rule now; with ``everything``, if it looked at more than what is new.
+
+    Changes nothing. Raises `NotFound`.
+    """
     with hub.read() as conn:
-        work = Work(conn, rules.rule(conn, rule_id), _timestamp(hub))
+        rule = rules.rule(conn, rule_id)
+        work = Work(conn, replace(rule, stale=rule.stale or everything), _timestamp(hub))
         found = [step for part in work.parts(conn) for step in work.plan(conn, part)]
     return [step for step in found if step.op != "adopt"]
 
@@ -95,7 +102,7 @@ class Work:
         mine, theirs = (accounts.owner_addresses(conn, each) for each in (rule.source_id, rule.target_id))
         self.theirs = (theirs | ({self.options.owner} if self.options.owner else set())) - mine
         self.view = blocks.View(
-            options=self.options, calendar=rule.source, zone=_zone(conn, rule, self.options), me=mine,
+            options=self.options, calendar=rule.source, zone=clock_zone(conn, rule, self.options), me=mine,
             window=self.options.window(now_ts),
         )  # fmt: skip
         self.spare = Spare()
@@ -117,10 +124,10 @@ class Work:
 
     def plan(self, conn: Connection, uids: Sequence[str]) -> list[Step]:
         """The steps for one portion, as of now."""
-        merge = self.options.merge
-        wanted = self._merged(conn) if merge else self._wanted(conn, uids)
-        known = {each.key: each for each in rules.copies(conn, self.rule.id, None if merge else uids)}
-        wanted = {key: each for key, each in wanted.items() if key in known or self._within_reach(each[0])}
+        copies = self._merged_copies(conn) if self.options.merge else rules.copies(conn, self.rule.id, uids)
+        known = {each.key: each for each in copies}
+        wanted = self._merged(conn, copies) if self.options.merge else self._wanted(conn, uids, copies)
+        wanted = {key: each for key, each in wanted.items() if key in known or self._within_reach(key, each[0])}
         names = [copy.uid for copy in known.values()] + [copy_uid(self.rule.key, *key) for key in wanted]
         found = lookup.events_by_uid(conn, self.rule.target_id, names)
         there = {uid: stored.content for uid, stored in found.items() if not stored.deleted}
@@ -150,7 +157,7 @@ class Work:
     def _sources(self, conn: Connection, uids: Sequence[str]) -> list[StoredEvent]:
         """The live ones of the events that a rule may read: no copies."""
         found = lookup.events_by_uid(conn, self.rule.source_id, [uid for uid in uids if not is_copy(uid)])
-        return [stored for stored in found.values() if not stored.deleted]
+        return [each for each in found.values() if not each.deleted and not made_by_rule(each.uid, each.content)]
 
     def _collect_spare(self, conn: Connection, gone: Sequence[str]) -> None:
         """Copies whose event is gone and, where everything is derived anew, marked events that no rule knows."""
@@ -163,7 +170,7 @@ class Work:
             claimed = rules.claimed(conn, self.rule.target_id)
             for uid, content in rules.marked_events(conn, self.rule.target_id):
                 if uid not in claimed:
-                    self.spare.add(uid, content, mark=None if is_copy(uid) else mark_of(content))
+                    self.spare.add(uid, content, mark=None if made_by_rule(uid, content) else mark_of(content))
 
     # What copies they should have
 
@@ -172,21 +179,38 @@ class Work:
         assert self.options.cutoff is not None
         return self.now_ts - int(self.options.cutoff.total_seconds())
 
-    def _wanted(self, conn: Connection, uids: Sequence[str]) -> Wanted:
+    def _wanted(self, conn: Connection, uids: Sequence[str], known: Sequence[Copy]) -> Wanted:
         wanted: Wanted = {}
+        in_parts: dict[str, list[Copy]] = {}
+        for copy in known:
+            if copy.part:
+                in_parts.setdefault(copy.source_uid, []).append(copy)
         for stored in self._admissible(conn, self._sources(conn, uids)):
-            for part, content in blocks.copies(stored.content, self.view).items():
+            view = self._view_back_to(in_parts.get(stored.uid, ()))
+            for part, content in blocks.copies(stored.content, view).items():
                 end_ts = None if self.options.cutoff is None else blocks.last_end(content)
                 if end_ts is None or end_ts > self._cutoff:
                     wanted[stored.uid, part] = (content, end_ts)
         return wanted
 
-    def _merged(self, conn: Connection) -> Wanted:
+    def _merged(self, conn: Connection, known: Sequence[Copy]) -> Wanted:
         found: list[tuple[int, int, bool]] = []
-        for part in links.chunks(list(rules.taking_place(conn, self.rule.source_id, *self.view.window))):
+        view = self._view_back_to(known)
+        for part in links.chunks(list(rules.taking_place(conn, self.rule.source_id, *view.window))):
             for stored in self._admissible(conn, self._sources(conn, part)):
-                found += blocks.busy(stored.content, self.view)
-        return {("", part): (content, None) for part, content in blocks.merged(found, self.view).items()}
+                found += blocks.busy(stored.content, view)
+        return {("", part): (content, None) for part, content in blocks.merged(found, view).items()}
+
+    def _merged_copies(self, conn: Connection) -> list[Copy]:
+        """Those to be looked at: of the past only where everything is derived anew."""
+        begin = self.view.window[0]
+        known = rules.copies(conn, self.rule.id)
+        return known if self.rule.stale else [each for each in known if times_of(each.face)[1] > begin]
+
+    def _view_back_to(self, known: Iterable[Copy]) -> View:
+        """The window, and what it has left behind: copies made one by one stay and follow their events like others."""
+        begin, end = self.view.window
+        return replace(self.view, window=(min([begin, *(times_of(each.face)[0] for each in known)]), end))
 
     def _admissible(self, conn: Connection, found: Sequence[StoredEvent]) -> list[StoredEvent]:
         """Those that are not in the target anyway: under their own UID, or because its owner takes part."""
@@ -200,12 +224,13 @@ class Work:
             and not self.theirs & stored.content.get("attendees", {}).keys()
         ]
 
-    def _within_reach(self, content: Content) -> bool:
+    def _within_reach(self, key: Key, content: Content) -> bool:
         """A copy is made only of what takes place in the window; one that is there follows its event anywhere."""
-        return blocks.takes_place(content, *self.options.reach(self.now_ts))
+        window = self.view.window if key[1] else self.options.reach(self.now_ts)
+        return blocks.takes_place(content, *window)
 
 
-def _zone(conn: Connection, rule: Rule, given: Options) -> tzinfo:
+def clock_zone(conn: Connection, rule: Rule, given: Options) -> tzinfo:
     """By which clock a rule's hours and days are: its own, else the source calendar's, else UTC."""
     name = given.time_zone or accounts.calendar(conn, rule.source_id).time_zone
     return ZoneInfo(name) if name and name != "UTC" else UTC

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection
-
 from calhub.calendar.fields import apply, diff
 from calhub.hub import journal, links, lookup
 from calhub.hub.journal import Intent
+from calhub.hub.sql import Connection
 from calhub.providers.base import Item
 from calhub.sync.context import Pass
 from calhub.sync.identity import dropped
@@ -50,8 +49,10 @@ def _is_our_creation(intent: Intent, item: Item) -> bool:
     """Whether a creation nobody heard of is this item, which the service has named itself: it shows what we sent."""
     if intent.op != "create" or intent.state != "open" or item.remote_id == intent.remote_id:
         return False
-    sent, shown = intent.content or {}, item.content
-    return shown is not None and diff(sent, shown).keys() == dropped(sent, shown).keys()
+    if item.content is None:
+        return False
+    difference = diff(intent.content or {}, item.content)
+    return difference.keys() == dropped(difference).keys()
 
 
 def _agree_on_what_shows(conn: Connection, of: Pass, intent: Intent) -> None:
@@ -63,18 +64,19 @@ def _agree_on_what_shows(conn: Connection, of: Pass, intent: Intent) -> None:
     seen = links.observations(conn, of.replica.id, [intent.remote_id]).get(intent.remote_id)
     if link is None or seen is None or seen.content is None or intent.content is None:
         return
-    missing = diff(intent.content, seen.content).keys()
-    shown = {path: change for path, change in diff(intent.before or {}, intent.content).items() if path not in missing}
+    difference = diff(intent.content, seen.content)
+    ours = diff(intent.before or {}, intent.content)
+    shown = {path: change for path, change in ours.items() if path not in difference}
     if not shown:
         return
     links.set_link(
         conn, of.replica.id, link.event_id, link.remote_id, version=link.version, hub_rev=link.hub_rev,
-        base_remote=apply(apply(link.base_remote, shown), dropped(intent.content, seen.content)),
+        base_remote=apply(apply(link.base_remote, shown), dropped(difference)),
         base_hub=apply(link.base_hub, shown), now=of.hub.now(),
     )  # fmt: skip
 
 
 def _is_there(conn: Connection, intent: Intent) -> bool:
-    """Whether the event still exists (a rolled-back creation leaves none)."""
+    """Whether the event still exists; the journal may outlive it."""
     stored = lookup.events_by_id(conn, [intent.event_id]).get(intent.event_id)
     return stored is not None and stored.uid == intent.uid

@@ -6,9 +6,9 @@ import zlib
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
-from calhub.calendar.event import Content
+from calhub.calendar.event import TIME_UNIT, Content
 from calhub.calendar.fields import diff, project
-from calhub.hub import inbox
+from calhub.hub import inbox, sql
 from calhub.hub.jsontext import loads
 from calhub.testing.simulation.checks import Broken, demand, unsettled
 from calhub.testing.simulation.ledger import tokens
@@ -72,10 +72,11 @@ def _waiting(sim: Simulation) -> bool:
     """Whether anything is still to be done without a person (dead letters wait for one)."""
     with sim.world.hub.read() as conn:
         return bool(
-            conn.exec_driver_sql(
+            sql.value(
+                conn,
                 "SELECT (SELECT count(*) FROM intent WHERE state = 'open') + (SELECT count(*) FROM observation "
-                "WHERE pending = 1) + (SELECT count(*) FROM retry WHERE next_try IS NOT NULL)"
-            ).scalar_one()
+                "WHERE pending = 1) + (SELECT count(*) FROM retry WHERE next_try IS NOT NULL)",
+            )
         )
 
 
@@ -87,11 +88,11 @@ def _converged(sim: Simulation) -> None:
         rows = remote.rows
         with sim.world.hub.read() as conn:
             excused = unsettled(conn, remote)
-            links = conn.exec_driver_sql(
+            links = conn.execute(
                 "SELECT e.id, e.uid, e.deleted, l.remote_id FROM event e "
                 "LEFT JOIN link l ON l.event_id = e.id AND l.replica_id = ?",
                 (remote.replica.id,),
-            ).all()
+            ).fetchall()
             broken = {each["remote_id"] for each in inbox.quarantine(conn, replica_id=remote.replica.id)}
         hub = sim.world.contents
         left = rows.keys() - broken
@@ -114,7 +115,17 @@ def _shown(remote: Place, content: Content) -> Content:
     }  # fmt: skip
     if quirks.rewrites_text:
         shown |= {name: _plain_text(shown[name]) for name in ("title", "description") if name in shown}
-    return shown
+    overrides = _telling(shown, shown.pop("overrides", {}))
+    return shown | {"overrides": overrides} if overrides else shown
+
+
+def _telling(series: Content, overrides: Content) -> Content:
+    """The overrides without what says the same as the series; most services do not show that."""
+    told = {
+        rid: {name: value for name, value in patch.items() if name in TIME_UNIT or series.get(name) != value}
+        for rid, patch in overrides.items()
+    }
+    return {rid: patch for rid, patch in told.items() if patch}
 
 
 def _plain_text(value: str) -> str:
@@ -124,9 +135,9 @@ def _plain_text(value: str) -> str:
 def _nothing_lost(sim: Simulation) -> None:
     """Q2: every token that nobody replaced is in the hub, in a conflict or in quarantine."""
     with sim.world.hub.read() as conn:  # flipping a conflict about a deletion brings the whole event back
-        disputed = conn.exec_driver_sql(
-            "SELECT e.content FROM event e JOIN conflict c ON c.event_id = e.id WHERE c.state != 'resolved'"
-        ).scalars()
+        disputed = sql.column(
+            conn, "SELECT e.content FROM event e JOIN conflict c ON c.event_id = e.id WHERE c.state != 'resolved'"
+        )
         there = tokens([loads(content) for content in disputed])
         broken = {(each["replica"], each["remote_id"]) for each in inbox.quarantine(conn)}
     for remote in sim.names.values():
@@ -165,7 +176,7 @@ def _bounded(sim: Simulation) -> None:
     """Q8: no more writes than edits times remotes, and one for each that failed, was cut off or found a newer item."""
     writes = sum(remote.writes for remote in sim.names.values())
     with sim.world.hub.read() as conn:
-        again = conn.exec_driver_sql("SELECT count(*) FROM intent WHERE state != 'done'").scalar_one()
+        again = sql.value(conn, "SELECT count(*) FROM intent WHERE state != 'done'")
     allowed = sim.edits * len(sim.names) + again
     demand(
         writes <= allowed, "Q8", f"{writes} writes for {sim.edits} edits at {len(sim.names)} remotes, {again} repeated"
@@ -191,10 +202,10 @@ def dump(sim: Simulation) -> int:
     """A fingerprint of the database. The remotes' rows are part of it."""
     with sim.world.hub.read() as conn:
         parts = [
-            repr(conn.exec_driver_sql(f"SELECT {columns} FROM {table} ORDER BY {columns}").all())
+            repr([tuple(row) for row in conn.execute(f"SELECT {columns} FROM {table} ORDER BY {columns}")])
             for table, columns in _DUMPED.items()
         ]
-        cursors = conn.exec_driver_sql("SELECT id, cursor FROM replica ORDER BY id").all()
+        cursors = conn.execute("SELECT id, cursor FROM replica ORDER BY id").fetchall()
     lasting = {place.replica.id for place in sim.names.values() if place.service.lasting_cursors}
     parts.append(repr([cursor for replica, cursor in cursors if replica in lasting]))
     parts += [repr(sorted(remote.contents.items())) for remote in sim.names.values()]
