@@ -70,6 +70,8 @@ TARGETS = (
     Target("nothing changed, microsoft", plus=1),
     Target("500 edits, google", "floor", factor=0.2),
     Target("500 edits, microsoft", "floor", factor=0.2),
+    Target("first derivation of busy blocks in 4 calendars", plus=10, sizes=(10_000,)),
+    Target("one further edit derived, 4 calendars, p50", plus=0.020, sizes=_LARGE),
 )
 
 

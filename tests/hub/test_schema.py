@@ -40,6 +40,8 @@ ROWS: dict[str, dict[str, Any]] = {
     },
     "change": {"seq": 1, "calendar_id": 1, "event_id": 1, "uid": "u", "op": "create", "fields": "[]", "at": "t"},
     "run": {"id": 1, "account": "home", "calendar": "Work", "remote": "R", "started": "t"},
+    "rule": {"id": 1, "kind": "mirror", "key": "k", "source_id": 1, "target_id": 9, "created": "t"},
+    "copy": {"rule_id": 1, "source_uid": "u", "part": "", "uid": "c", "face": "{}"},
     "meta": {"key": "k", "value": "v"},
 }  # fmt: skip
 
@@ -86,6 +88,12 @@ WRONG: list[tuple[str, str, dict[str, Any]]] = [
     ("change_op", "change", {"seq": 2, "op": "touch"}),
     ("run_kind", "run", {"id": 2, "kind": "walk"}),
     ("run_status", "run", {"id": 2, "status": "fine"}),
+    ("rule_kind", "rule", {"id": 2, "key": "l", "kind": "copy"}),
+    ("rule_two_calendars", "rule", {"id": 2, "key": "l", "target_id": 1}),
+    ("rule_stale", "rule", {"id": 2, "key": "l", "kind": "publish", "stale": 2}),
+    ("rule.key", "rule", {"id": 2, "kind": "publish"}),
+    ("rule_one_per_pair", "rule", {"id": 2, "key": "l"}),
+    ("copy_uid", "copy", {"source_uid": "v"}),
 ]
 
 #: Columns that name a row of another table.
@@ -100,6 +108,8 @@ def filled(hub: Hub) -> Hub:
     with hub.transaction() as conn:
         for table in schema.metadata.sorted_tables:
             sql.insert(conn, table.name, ROWS[table.name])
+            if table.name == "calendar":  # a rule needs two
+                sql.insert(conn, "calendar", ROWS["calendar"] | {"id": 9, "name": "Home"})
         sql.insert(conn, "event", {**ROWS["event"], "id": 2, "uid": "second"})
     return hub
 

@@ -31,6 +31,9 @@ COMMANDS: Final = {
     "history": ("runs", "history"),
     "undo": ("runs", "undo"),
     "why": ("runs", "why"),
+    "validate": ("checking", "validate"),
+    "reset": ("checking", "reset"),
+    "cleanup": ("checking", "cleanup"),
     "demo": ("demo", "demo"),
 }
 
@@ -39,6 +42,7 @@ GROUPS: Final = {
     "account": ("accounts", "app"),
     "calendar": ("calendars", "app"),
     "replica": ("replicas", "app"),
+    "rule": ("rules", "app"),
     "event": ("events", "app"),
     "conflict": ("inbox", "conflict"),
     "hold": ("inbox", "hold"),

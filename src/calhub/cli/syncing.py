@@ -34,6 +34,7 @@ def sync(
     json: Json = False,
 ) -> None:
     """Pull, merge and push: bring the hub and all its remotes in step."""
+    from calhub.rules.derive import derive
     from calhub.sync import engine
 
     here = session(context)
@@ -44,11 +45,11 @@ def sync(
         reports = engine.sync(
             hub, here.connector(hub), account=account, calendar=calendar, full=full, dry_run=dry_run,
             deadline=None if seconds is None else time.monotonic() + seconds,
-            progress=_loud(step) if verbose else step,
+            progress=_loud(step) if verbose else step, derive=derive,
         )  # fmt: skip
         waiting = _waiting(hub, reports)
     runs = [report.shape() for report in reports]
-    emit({"runs": runs}, json, lambda: _print_runs(runs, waiting, dry_run))
+    emit({"runs": runs}, json, lambda: print_runs(runs, waiting, dry_run))
     code = _exit_code(reports, waiting)
     if code:
         raise typer.Exit(code)
@@ -97,7 +98,7 @@ def _exit_code(reports: Sequence[RunReport], waiting: int) -> int:
     return WAITING if waiting or "held" in statuses else 0
 
 
-def _print_runs(runs: Sequence[Shape], waiting: int, dry_run: bool) -> None:
+def print_runs(runs: Sequence[Shape], waiting: int, dry_run: bool) -> None:
     rows = [
         (run["calendar"], run["account"], run["status"], counts(run["pulled"]), counts(run["pushed"]), remarks(run))
         for run in runs

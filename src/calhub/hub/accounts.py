@@ -5,6 +5,7 @@ Things are named by id or, where unique, by exact name; otherwise `Ambiguous` li
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -74,6 +75,8 @@ _REPLICAS: Final = (
     "r.remote_name, r.access, r.direction, r.conflicts, r.settings, r.state, r.error, r.last_success, r.cursor, "
     "r.phase, r.hub_seq FROM replica r JOIN calendar c ON c.id = r.calendar_id JOIN account a ON a.id = r.account_id"
 )
+
+_ADDRESS: Final = re.compile(r"[^@\s/:]+@[^@\s/:]+\.[^@\s/:.]+")
 
 #: Columns `update_replica` sets; the others say what the replica is and never change.
 _MUTABLE: Final = frozenset(
@@ -202,6 +205,14 @@ def remove_calendar(conn: Connection, calendar_id: int) -> None:
     conn.execute("DELETE FROM event_search WHERE rowid IN (SELECT id FROM event WHERE calendar_id = ?)", (calendar_id,))
     conn.execute("DELETE FROM event WHERE calendar_id = ?", (calendar_id,))
     conn.execute("DELETE FROM calendar WHERE id = ?", (calendar_id,))
+
+
+def owner_addresses(conn: Connection, calendar_id: int) -> frozenset[str]:
+    """The mail addresses of a calendar's owner, in lower case: those its accounts and remote calendars are named by."""
+    names: list[Any] = []
+    for one in replicas(conn, calendar_id=calendar_id):
+        names += [one.remote_id, *account(conn, one.account_id).settings.values()]
+    return frozenset(name.lower() for name in names if isinstance(name, str) and _ADDRESS.fullmatch(name))
 
 
 def free_calendar_name(conn: Connection, name: str, account_name: str) -> str:

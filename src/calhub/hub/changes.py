@@ -12,7 +12,7 @@ from typing import Any, Final, Literal, cast
 
 from calhub.calendar.event import Content
 from calhub.hub.jsontext import loads
-from calhub.hub.sql import Connection, value
+from calhub.hub.sql import Connection, column, value
 
 Op = Literal["create", "update", "delete"]
 
@@ -26,6 +26,7 @@ class Change:
     """
 
     seq: int
+    calendar_id: int
     event_id: int
     uid: str
     op: Op
@@ -36,7 +37,7 @@ class Change:
     at: str
 
 
-_COLUMNS: Final = "seq, event_id, uid, op, fields, before, replica_id, run_id, at"
+_COLUMNS: Final = "seq, calendar_id, event_id, uid, op, fields, before, replica_id, run_id, at"
 _SINCE: Final = f"SELECT {_COLUMNS} FROM change WHERE calendar_id = ? AND seq > ? ORDER BY seq"
 _OF_RUN: Final = f"SELECT {_COLUMNS} FROM change WHERE run_id = ? ORDER BY seq"
 
@@ -44,6 +45,12 @@ _OF_RUN: Final = f"SELECT {_COLUMNS} FROM change WHERE run_id = ? ORDER BY seq"
 def changes_since(conn: Connection, seq: int, calendar_id: int) -> list[Change]:
     """The changes in one calendar after ``seq``, oldest first. An event may occur several times."""
     return [_change(row) for row in conn.execute(_SINCE, (calendar_id, seq))]
+
+
+def uids_since(conn: Connection, seq: int, calendar_id: int) -> list[str]:
+    """The UIDs of the events of one calendar that changed after ``seq``, each once, the first to change first."""
+    query = "SELECT uid FROM change WHERE calendar_id = ? AND seq > ? ORDER BY seq"
+    return list(dict.fromkeys(column(conn, query, (calendar_id, seq))))
 
 
 def run_changes(conn: Connection, run_id: int) -> list[Change]:
@@ -58,9 +65,10 @@ def last_seq(conn: Connection) -> int:
 
 
 def _change(row: Sequence[Any]) -> Change:
-    seq, event_id, uid, op, fields, before, replica_id, run_id, at = row
+    seq, calendar_id, event_id, uid, op, fields, before, replica_id, run_id, at = row
     return Change(
         seq=seq,
+        calendar_id=calendar_id,
         event_id=event_id,
         uid=uid,
         op=cast(Op, op),

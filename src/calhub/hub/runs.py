@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from calhub.hub import accounts, inbox, sql
+from calhub.hub import accounts, inbox, rules, sql
 from calhub.hub.database import instant
 from calhub.hub.errors import NotFound
 from calhub.hub.events import StoredEvent
@@ -25,8 +25,15 @@ def empty_counts() -> dict[str, Any]:
 
 
 def start_run(conn: Connection, of: accounts.Replica, *, kind: str, now: str) -> int:
+    """Begin a run of a replica and return its id."""
     names = {"account": of.account, "calendar": of.calendar, "remote": of.remote_name}
     return sql.insert(conn, "run", {"replica_id": of.id, **names, "kind": kind, "started": now})
+
+
+def start_hub_run(conn: Connection, calendar: str, *, kind: str, now: str) -> int:
+    """Begin a run that works in the hub only; ``calendar`` is empty for one that is about several."""
+    names = {"account": "", "calendar": calendar, "remote": ""}
+    return sql.insert(conn, "run", {**names, "kind": kind, "started": now})
 
 
 def finish_run(
@@ -95,7 +102,9 @@ _RETRIES: Final = "LEFT JOIN retry ON retry.replica_id = l.replica_id AND retry.
 
 
 def why(conn: Connection, stored: StoredEvent) -> dict[str, Any]:
-    """Which replica holds the event under which id, since when, and what is in its way."""
+    """Which replica holds the event under which id, since when, and what is in its way; what rules made of it, and of
+    what a rule made it.
+    """
     rows = conn.execute(_REPLICAS_OF, {"event": stored.id, "calendar": stored.calendar_id}).fetchall()
     clashes = "SELECT id FROM conflict WHERE event_id = ? AND state != 'resolved' ORDER BY id"
     waiting = f"SELECT id, plan FROM hold WHERE state = 'waiting' AND {sql.within('replica_id')}"
@@ -114,8 +123,8 @@ def why(conn: Connection, stored: StoredEvent) -> dict[str, Any]:
             }
             for row in rows
         ],
-        "copies": [],
-        "copy_of": None,
+        "copies": rules.copies_of(conn, stored.calendar_id, stored.uid),
+        "copy_of": rules.origin(conn, stored.calendar_id, stored.uid),
         "conflicts": sql.column(conn, clashes, (stored.id,)),
         "holds": [hold for hold, plan in held if any(step[1] == stored.uid for step in loads(plan))],
     }

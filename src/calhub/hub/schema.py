@@ -298,8 +298,40 @@ run = Table(
     Column("duration_ms", Integer),
     Column("started", Text, nullable=False),
     Column("finished", Text),
-    CheckConstraint("kind IN ('sync','undo')", name="run_kind"),
+    CheckConstraint("kind IN ('sync','undo','reset')", name="run_kind"),
     CheckConstraint("status IS NULL OR status IN ('ok','failed','held','skipped')", name="run_status"),
+)
+
+rule = Table(  # derives copies in one calendar from events of another; see hub/rules.py
+    "rule",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("key", Text, nullable=False, unique=True),  # stands for the rule in the UIDs of its copies
+    Column("source_id", ForeignKey("calendar.id", ondelete="CASCADE"), nullable=False),
+    Column("target_id", ForeignKey("calendar.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("options", Text, nullable=False, server_default="{}"),  # JSON, as rules/options.py reads it
+    Column("seq", Integer, nullable=False, server_default="0"),  # hub changes up to here have been derived
+    Column("stale", Integer, nullable=False, server_default="1"),  # everything is to be derived anew
+    Column("reached_ts", Integer),  # events that begin before have been in the window; NULL = no window yet
+    Column("created", Text, nullable=False),
+    UniqueConstraint("kind", "source_id", "target_id", name="rule_one_per_pair"),
+    CheckConstraint("kind IN ('mirror','publish')", name="rule_kind"),
+    CheckConstraint("source_id <> target_id", name="rule_two_calendars"),
+    CheckConstraint("stale IN (0,1)", name="rule_stale"),
+)
+
+copy = Table(
+    "copy",
+    metadata,
+    Column("rule_id", ForeignKey("rule.id", ondelete="CASCADE"), primary_key=True),
+    Column("source_uid", Text, primary_key=True),  # empty where the copy stands for several events
+    Column("part", Text, primary_key=True),  # which part of the source; empty = all of it
+    Column("uid", Text, nullable=False),  # of the copy, in the rule's target
+    Column("face", Text, nullable=False),  # content as the rule last wrote it
+    Column("end_ts", Integer),  # when its last instance ends; NULL = never
+    UniqueConstraint("rule_id", "uid", name="copy_uid"),
+    Index("copy_end", "rule_id", "end_ts"),
 )
 
 meta = Table("meta", metadata, Column("key", Text, primary_key=True), Column("value", Text, nullable=False))

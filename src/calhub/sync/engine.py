@@ -27,6 +27,9 @@ from calhub.sync.watch import Paused, admit
 
 Connect = Callable[[Account], Provider]
 
+#: What is to happen in the hub between pulling and pushing: rules derive their copies.
+Derive = Callable[[Hub], None]
+
 #: A stale write makes push pull; what it brought then goes to the other replicas in the same sync, so many times.
 _PUSH_ROUNDS = 3
 
@@ -42,9 +45,11 @@ def sync(
     dry_run: bool = False,
     deadline: float | None = None,
     progress: Progress = no_progress,
+    derive: Derive | None = None,
 ) -> list[RunReport]:
     """Bring the chosen replicas (default: all that are not paused) and the hub in step.
 
+    ``derive`` is called once what the remotes brought is in the hub, before anything is pushed.
     ``deadline`` is an instant of `time.monotonic`; when it passes, the work under way is committed and the rest is left
     to the next pass. With ``dry_run`` nothing changes anywhere: the engine runs on a copy of the hub, with providers
     that only pretend to write, and each report holds its plan.
@@ -52,9 +57,9 @@ def sync(
     if dry_run:
         from calhub.sync.dryrun import rehearse
 
-        return rehearse(hub, connect, replica_ids, account, calendar, full=full, progress=progress)
+        return rehearse(hub, connect, replica_ids, account, calendar, full=full, progress=progress, derive=derive)
     chosen = choose(hub, replica_ids=replica_ids, account=account, calendar=calendar)
-    return Session(hub, connect, full=full, deadline=deadline, progress=progress).run(chosen)
+    return Session(hub, connect, full=full, deadline=deadline, progress=progress, derive=derive).run(chosen)
 
 
 def choose(
@@ -80,6 +85,7 @@ class Session:
         deadline: float | None = None,
         progress: Progress = no_progress,
         dry_run: bool = False,
+        derive: Derive | None = None,
     ) -> None:
         self._hub = hub
         self._connect = connect
@@ -87,6 +93,7 @@ class Session:
         self._deadline = deadline
         self._progress = progress
         self._dry_run = dry_run
+        self._derive = derive
         self._providers: dict[int, Provider] = {}
         self._dead: dict[int, ProviderError] = {}
         self._admitted: set[int] = set()
@@ -130,6 +137,8 @@ class Session:
         ready = [each for each in passes if self._step(each, _pull_step)]
         for _ in range(_PUSH_ROUNDS):
             moved = False
+            if self._derive is not None:
+                self._derive(self._hub)
             for each in ready:
                 moved |= self._step(each, push)
             ready = [each for each in ready if each.report.status == "ok"]

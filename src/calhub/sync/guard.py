@@ -23,12 +23,16 @@ EMPTY_SCOPE = 3
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """One planned write, as far as the guard cares. ``asked``: a person gave the command for it."""
+    """One planned write, as far as the guard cares. ``asked``: a person gave the command for it.
+
+    ``copy``: the event was made by a rule. What it was made from had a guard of its own, and nothing is lost with it.
+    """
 
     op: str
     uid: str
     remote_id: str | None = None
     asked: bool = False
+    copy: bool = False
 
 
 def counts(steps: Iterable[Step]) -> dict[str, int]:
@@ -46,7 +50,7 @@ def check(
     Creates are free on a replica's first pass, when a person's own command asked for them, and while nothing is
     linked yet (there is nothing to multiply).
     """
-    counted = counts(step for step in steps if not (step.op == "create" and (first_pass or step.asked)))
+    counted = counts(step for step in steps if not (step.copy or (step.op == "create" and (first_pass or step.asked))))
     where = "in the hub" if side == "hub" else "at the remote"
     if linked >= EMPTY_SCOPE and counted["delete"] >= linked:
         return f"All {linked} linked events would be deleted {where}."
