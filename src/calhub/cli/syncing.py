@@ -34,7 +34,6 @@ def sync(
     json: Json = False,
 ) -> None:
     """Pull, merge and push: bring the hub and all its remotes in step."""
-    from calhub.rules.derive import derive
     from calhub.sync import engine
 
     here = session(context)
@@ -45,7 +44,7 @@ def sync(
         reports = engine.sync(
             hub, here.connector(hub), account=account, calendar=calendar, full=full, dry_run=dry_run,
             deadline=None if seconds is None else time.monotonic() + seconds,
-            progress=_loud(step) if verbose else step, derive=derive,
+            progress=_loud(step) if verbose else step, derive=_derive,
         )  # fmt: skip
         waiting = _waiting(hub, reports)
     runs = [report.shape() for report in reports]
@@ -53,6 +52,18 @@ def sync(
     code = _exit_code(reports, waiting)
     if code:
         raise typer.Exit(code)
+
+
+def _derive(hub: Hub) -> None:
+    """`calhub.rules.derive.derive`, which is loaded only where there are rules."""
+    from calhub.hub import rules
+
+    with hub.read() as conn:
+        found = rules.rules(conn)
+    if found:
+        from calhub.rules.derive import derive
+
+        derive(hub)
 
 
 def _timeout(here: Session) -> float | None:
