@@ -129,6 +129,7 @@ def test_footer_prefix_and_busy(town: Town) -> None:
             '<a>y</a> <a href="https://example.org">w</a>',
         ),
         ("5 < 6 & 7 > 2", "5 < 6 & 7 > 2"),
+        ("Come all <img src=x onerror=steal() //", "Come all"),
         ("Join: https://zoom.us/j/123?pwd=abc or come.", "Join:  or come."),
         ('<a href="https://teams.microsoft.com/l/meetup-join/1">Join here</a> <b>us</b>', "Join here <b>us</b>"),
     ],
@@ -139,6 +140,16 @@ def test_texts_are_cleaned(town: Town, text: str, shown: str) -> None:
     town.settle()
 
     assert town.only_copy("public")["description"] == shown
+
+
+@pytest.mark.parametrize("url", ["javascript:alert(1)", "data:text/html,x", "file:///etc/passwd"])
+def test_only_web_addresses_are_published(town: Town, url: str) -> None:
+    town.rule("publish", "work", "public", fields=["title", "url"])
+    town.put("work", "s", **SERVICE | {"url": url})
+    town.put("work", "t", **SERVICE | {"url": "https://example.org"})
+    town.settle()
+
+    assert sorted(copy.get("url", "") for copy in town.copies("public").values()) == ["", "https://example.org"]
 
 
 def test_a_meeting_link_is_no_place(town: Town) -> None:

@@ -18,7 +18,8 @@ from calhub.rules.options import Options
 
 #: What a public text may be made of.
 _TAGS: Final = frozenset({"a", "b", "br", "em", "i", "li", "ol", "p", "strong", "u", "ul"})
-_MARKUP: Final = re.compile(r"</?[a-zA-Z][^<>]*>")
+#: Also a tag that nothing ends: a page that shows the text may end it.
+_MARKUP: Final = re.compile(r"<[a-zA-Z/!?]")
 #: Links that let one into a meeting (RFC 7986 CONFERENCE has a field of its own, but most stand in the text).
 _MEETING: Final = re.compile(
     r"(?:https?://)?[\w.-]*\b(?:meet\.google\.com|zoom\.us|zoomgov\.com|teams\.microsoft\.com|teams\.live\.com|webex\.com|"
@@ -65,14 +66,10 @@ def patch(told: Content, master: Content, override: Content) -> Content:
     return differing | moved
 
 
-def public(content: Content) -> bool:
-    """Whether nothing of the event is private or confidential."""
-    return "privacy" not in content and not any("privacy" in each for each in content.get("overrides", {}).values())
-
-
 def _cleaned(told: Content) -> Content:
     texts: dict[str, Any] = {name: _clean(told[name]) for name in ("title", "description", "location") if name in told}
-    if _MEETING.search(told.get("url", "")):
+    url = told.get("url", "")
+    if _MEETING.search(url) or not url.lower().startswith(("http://", "https://")):
         told = {name: value for name, value in told.items() if name != "url"}
     return told | texts
 

@@ -79,15 +79,7 @@ def take_new(of: Pass, conn: Connection, items: Sequence[Item]) -> list[Item]:
     try:
         with of.hub.transaction():  # a savepoint
             stored = events.put_events(conn, rows, now=now, replica_id=replica_id, run_id=of.report.run_id)
-            links.set_links(
-                conn,
-                [
-                    links.link_row(
-                        replica_id, each.id, item.remote_id, each.content, each.content, item.version, each.rev, now
-                    )
-                    for each, item in zip(stored, fresh, strict=True)
-                ],
-            )
+            links.link_new(conn, replica_id, zip((each.id for each in stored), fresh, strict=True), now=now)
     except InvalidEvent:
         return []
     return fresh
@@ -194,7 +186,9 @@ def _bases(pair: Pair) -> Bases | None:
     sent = pair.sent.content if pair.sent is not None else None
     if sent is None or pair.seen.content is None:
         return None
-    return Bases(remote=apply(sent, dropped(diff(sent, pair.seen.content))), hub=sent)
+    # What is not there is sent once more: the creation may have been carried out in part.
+    arrived = apply(sent, dropped(diff(sent, pair.seen.content)))
+    return Bases(remote=arrived, hub=arrived)
 
 
 def _carry_alone(conn: Connection, of: Pass, pair: Pair, discarded: set[guard.Key]) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from calhub.calendar.event import Content
 from calhub.calendar.fields import apply, diff, path_name, project, restore
-from calhub.calendar.mark import is_copy
+from calhub.calendar.mark import made_by_rule
 from calhub.hub import accounts, changes, events, inbox, journal, links, lookup
 from calhub.hub.events import StoredEvent
 from calhub.hub.journal import Intent
@@ -147,7 +147,7 @@ def _admit(of: Pass, ids: Sequence[int]) -> bool:
 
 def _step(each: Work, *, asked: bool = False) -> guard.Step:
     assert each.write is not None
-    return guard.Step(each.write, each.stored.uid, asked, copy=is_copy(each.stored.uid))
+    return guard.Step(each.write, each.stored.uid, asked, copy=made_by_rule(each.stored.uid, each.stored.content))
 
 
 def _keep_remote(of: Pass, ids: Sequence[int]) -> bool:
