@@ -59,8 +59,9 @@ def _is_our_creation(intent: Intent, item: Item) -> bool:
 def _agree_on_what_shows(conn: Connection, of: Pass, intent: Intent) -> None:
     """Where the item shows our write, move the bases as its answer would have: what is ours is no edit of anybody.
 
-    Also not what we sent and the service dropped. Where nothing shows, the write never arrived. One that was refused as
-    stale may have been delivered twice; but then all of it shows.
+    Also not what is missing of what we sent: the service may drop it from an update, or somebody took it out since.
+    Nobody can tell, so nothing is lost: it counts as the hub's alone, and is sent once more. Where nothing shows, the
+    write never arrived. One that was refused as stale may have been delivered twice; but then all of it shows.
     """
     link = links.links_by_remote(conn, of.replica.id, [intent.remote_id]).get(intent.remote_id)
     seen = links.observations(conn, of.replica.id, [intent.remote_id]).get(intent.remote_id)
@@ -71,10 +72,10 @@ def _agree_on_what_shows(conn: Connection, of: Pass, intent: Intent) -> None:
     shown = {path: change for path, change in ours.items() if apply(seen.content, {path: change}) == seen.content}
     if not shown or (intent.state == "stale" and shown != ours):
         return
+    agreed = shown | dropped(difference)
     links.set_link(
         conn, of.replica.id, link.event_id, link.remote_id, version=link.version, hub_rev=link.hub_rev,
-        base_remote=apply(apply(link.base_remote, shown), dropped(difference)),
-        base_hub=apply(link.base_hub, shown), now=of.hub.now(),
+        base_remote=apply(link.base_remote, agreed), base_hub=apply(link.base_hub, agreed), now=of.hub.now(),
     )  # fmt: skip
 
 
