@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final, Literal
 
 from calhub.hub import sql
@@ -121,12 +122,14 @@ def decided_holds(conn: Connection, replica_id: int, side: Side) -> list[Row]:
     return conn.execute(query, (replica_id, side)).fetchall()
 
 
-def finish_holds(conn: Connection, replica_id: int, side: Side, *, now: str, waiting_too: bool) -> None:
+def finish_holds(
+    conn: Connection, replica_id: int, side: Side, *, now: str,
+    states: Sequence[str] = ("released", "discarded", "waiting"),
+) -> None:  # fmt: skip
     """Close decided holds after they took effect, and waiting ones whose plan is no longer there."""
-    states = ("released", "discarded", "waiting") if waiting_too else ("released", "discarded")
     conn.execute(
         f"UPDATE hold SET state = 'done', closed = ? WHERE replica_id = ? AND side = ? AND {sql.within('state')}",
-        (now, replica_id, side, dumps(states)),
+        (now, replica_id, side, dumps(list(states))),
     )
 
 
