@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any, Final
 
 from calhub.calendar.event import FIELDS, Content
-from calhub.calendar.fields import project
+from calhub.calendar.fields import Patch, apply, diff, project
 from calhub.calendar.frame import frame_of
 from calhub.hub import events, inbox, links, lookup
 from calhub.hub.errors import HubError
@@ -47,6 +47,7 @@ class Simulation:
         self.edits = 0
         self._told_requests: dict[str, int] = {}
         self._snapshots: dict[str, Any] = {}
+        self._restored: dict[tuple[str, str], Patch] = {}  # what a restored backup last changed: remote, item
         self._used: dict[str, list[Content]] = {}
         self._moments = 0
         self._at_moment: tuple[int, Callable[[], None]] | None = None
@@ -194,8 +195,11 @@ class Simulation:
     def _note(self, who: str, before: Content | None, after: Content) -> None:
         """A field that the provider cannot see, or a replica that only pushes, promises nothing."""
         self.edits += 1
-        keeps = FIELDS if who == HUB else self.names[who].service.quirks.keeps
-        self.ledger.wrote(before, after, promised=tokens(project(after, keeps)) if self._is_read(who) else set())
+        promised = tokens(project(after, self._keeps(who))) if self._is_read(who) else set()
+        self.ledger.wrote(before, after, promised=promised)
+
+    def _keeps(self, who: str) -> frozenset[str]:
+        return FIELDS if who == HUB else self.names[who].service.quirks.keeps
 
     def _is_read(self, who: str) -> bool:
         return who == HUB or self.names[who].replica.direction != "push"
@@ -287,6 +291,7 @@ class Simulation:
         if self._is_read(who):
             self.ledger.deleted(before)
             self._forgive_unseen(who, before)
+            self.ledger.forgiven(self._put_back(who, before))
             if who != HUB:
                 self.ledger.forgiven(self._unheard(who, uid, before))
         if who == HUB:
@@ -307,6 +312,21 @@ class Simulation:
                 return tokens(deleted)
             stored = events.event_by_id(conn, link.event_id)
         return (tokens(deleted) & tokens(stored.content if stored else {})) - tokens(link.base_remote)
+
+    def _put_back(self, who: str, deleted: Content) -> set[str]:
+        """What a restored service shows of the event, while its deleter has not heard of the restore.
+
+        What an old backup put back looks like an edit of somebody at the service, which the deleter has not seen.
+        """
+        found = set()
+        for (name, remote_id), change in self._restored.items():
+            row = self.names[name].rows.get(remote_id)
+            if row is None or self.ledger.family(row.content) != self.ledger.family(deleted):
+                continue
+            shown = {path: values for path, values in change.items() if path[0] in self._keeps(who)}
+            if apply(row.content, change) == row.content and apply(deleted, shown) != deleted:
+                found |= tokens(row.content)
+        return found
 
     def _forgive_unseen(self, who: str, deleted: Content) -> None:
         """What the service cannot show goes with the event its user deleted, unless typed since: both are right."""
@@ -355,6 +375,8 @@ class Simulation:
                 self.edits += 1
                 self._forgive_unseen(step["who"], before.get(remote_id, {}))
                 self.ledger.rolled_back(before.get(remote_id), after.get(remote_id))
+                if remote_id in before and remote_id in after:
+                    self._restored[step["who"], remote_id] = diff(before[remote_id], after[remote_id])
 
     def _forget(self, step: Step) -> None:
         self.memory(step["who"]).expire_cursors()
