@@ -48,6 +48,7 @@ class Simulation:
         self._told_requests: dict[str, int] = {}
         self._snapshots: dict[str, Any] = {}
         self._restored: dict[tuple[str, str], Patch] = {}  # what a restored backup last changed: remote, item
+        self._resolved: dict[int, int] = {}  # event: the revision that a person's decision made
         self._used: dict[str, list[Content]] = {}
         self._moments = 0
         self._at_moment: tuple[int, Callable[[], None]] | None = None
@@ -302,13 +303,14 @@ class Simulation:
     def _unheard(self, who: str, uid: str, deleted: Content) -> set[str]:
         """What the hub sent to an item and was never told to have arrived there.
 
-        Whether the one who deleted the item had seen it, the engine cannot know; so the hub's edit survives.
+        Whether the one who deleted the item had seen it, the engine cannot know; so the hub's edit survives. After a
+        decision that the remote has not been told of, so does the whole event: to decide is to edit.
         """
         remote = self.names[who]
         remote_id = remote.service.remote_id(remote.calendar, uid) or ""
         with self.world.hub.read() as conn:
             link = links.links_by_remote(conn, remote.replica.id, [remote_id]).get(remote_id)
-            if link is None:
+            if link is None or self._resolved.get(link.event_id, 0) > link.hub_rev:
                 return tokens(deleted)
             stored = events.event_by_id(conn, link.event_id)
         return (tokens(deleted) & tokens(stored.content if stored else {})) - tokens(link.base_remote)
@@ -424,6 +426,9 @@ class Simulation:
             with suppress(HubError), hub.transaction() as conn:
                 before = events.event(conn, self.world.calendar.id, clash["uid"], deleted=True)
                 resolve(conn, clash["id"], side, {}, now=hub.now())  # type: ignore[arg-type]
+                after = events.event(conn, self.world.calendar.id, clash["uid"], deleted=True)
+                if after is not None:
+                    self._resolved[after.id] = after.rev
                 self.edits += 1
                 self.reached[f"conflict {clash['state']}"] += 1
                 self.ledger.decided(tokens(clash["fields"]) | tokens(before.content if before else {}))
