@@ -71,10 +71,11 @@ def _agree_on_what_shows(conn: Connection, of: Pass, intent: Intent) -> None:
     shown = {path: change for path, change in ours.items() if path not in difference}
     if not shown or (intent.state == "stale" and shown != ours):
         return
+    missing = dropped(difference)  # sent once more; where the service drops it again, its answer says so
     links.set_link(
         conn, of.replica.id, link.event_id, link.remote_id, version=link.version, hub_rev=link.hub_rev,
-        base_remote=apply(apply(link.base_remote, shown), dropped(difference)),
-        base_hub=apply(link.base_hub, shown), now=of.hub.now(),
+        base_remote=apply(apply(link.base_remote, shown), missing),
+        base_hub=apply(apply(link.base_hub, shown), missing), now=of.hub.now(),
     )  # fmt: skip
 
 
