@@ -181,9 +181,12 @@ def _pull_against_delete(hub: HubSide | None, theirs: Content, moved: Bases, bas
         asked = policy.conflicts == "ask"
         fields = (_deletion(hub=True, remote=False, taken=None if asked else "hub"), *edited)
         return Pull(bases=moved, noted=Noted(state="open" if asked else "auto", fields=fields))
-    # What the provider cannot hold comes back from the tombstone.
-    full = _canonical(restore(hub.content, theirs, policy.keeps))
-    fields = (_deletion(hub=True, remote=False, taken="remote"), *edited)
+    # What the provider cannot hold, or has not been sent yet, comes back from the tombstone.
+    merged = merge(bases.hub, project(hub.content, policy.keeps), theirs, prefer="remote")
+    full = _canonical(restore(hub.content, merged.content, policy.keeps))
+    lost = {clash.name: _clash_entry(clash, "remote") for clash in merged.clashes}
+    kept = tuple(entry for entry in edited if entry["name"] not in lost)
+    fields = (_deletion(hub=True, remote=False, taken="remote"), *kept, *lost.values())
     back = Write(op="create", content=full, fields=tuple(path_name(path) for path in changed))
     return Pull(hub=back, bases=moved, noted=Noted(state="auto", fields=fields))
 

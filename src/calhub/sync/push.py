@@ -111,13 +111,16 @@ def _look_first(of: Pass, ids: Sequence[int]) -> bool:
     The service cannot hold what changed. A write would find out by itself that somebody has deleted the item, knowing
     nothing of the change; without a look the change would count as seen there. Returns whether anything was merged.
     """
+    hidden: list[Work] = []
     for chunk in links.chunks(ids):
         with of.hub.read() as conn:
-            work = _work(conn, of, chunk)
-        for each in work:
-            if each.write is None and each.link is not None and each.link.hub_rev != each.stored.rev:
-                observe_one(of, each.link.remote_id, each.stored.uid)
-    return _merge_pending(of)
+            hidden += [each for each in _work(conn, of, chunk) if each.write is None]
+    asked = [
+        (each.link.remote_id, each.stored) for each in hidden if each.link and each.link.hub_rev != each.stored.rev
+    ]
+    for remote_id, stored in asked:
+        observe_one(of, remote_id, stored.uid)
+    return bool(asked) and _merge_pending(of)
 
 
 def _admit(of: Pass, ids: Sequence[int]) -> bool:

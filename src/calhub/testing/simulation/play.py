@@ -13,7 +13,7 @@ from typing import Any, Final
 from calhub.calendar.event import FIELDS, Content
 from calhub.calendar.fields import Patch, apply, diff, project
 from calhub.calendar.frame import frame_of
-from calhub.hub import events, inbox, links, lookup
+from calhub.hub import events, inbox, links
 from calhub.hub.errors import HubError
 from calhub.sync.report import RunReport
 from calhub.sync.resolve import resolve
@@ -398,21 +398,20 @@ class Simulation:
         for hold in waiting:
             with hub.transaction() as conn:
                 uids = {uid for _, uid, _ in inbox.get_hold(conn, hold["id"])["plan"]}
-                known = lookup.events_by_uid(conn, self.world.calendar.id, sorted(uids))
                 decide(conn, hold["id"], now=hub.now())
             self.reached["hold"] += 1
-            self._decided_about(uids, [event.content for event in known.values()])
+            self._decided_about(uids)
         return len(waiting)
 
-    def _decided_about(self, uids: set[str], known: list[Content]) -> None:
-        """A decision about whole events: every token of them may stay or go.
-
-        ``known``: as the hub has them, deleted ones too; a service may have given them other UIDs.
-        """
+    def _decided_about(self, uids: set[str]) -> None:
+        """A decision about whole events: every token of them may stay or go."""
         self.edits += len(uids)
         places = [self.world.contents, *(remote.contents for remote in self.names.values())]
-        there = [content for place in places for uid, content in place.items() if uid in uids]
-        families = {self.ledger.family(content) for content in (*known, *there)}
+        with self.world.hub.read() as conn:  # tombstones too: a service may know the event by another UID
+            stored = [events.event(conn, self.world.calendar.id, uid, deleted=True) for uid in uids]
+        decided = [each.content for each in stored if each is not None]
+        decided += [content for place in places for uid, content in place.items() if uid in uids]
+        families = {self.ledger.family(content) for content in decided}
         found = [tokens(each) for place in places for each in place.values() if self.ledger.family(each) in families]
         self.ledger.decided(set().union(*found))
 
