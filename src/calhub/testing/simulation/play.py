@@ -377,8 +377,7 @@ class Simulation:
                 self.edits += 1
                 self._forgive_unseen(step["who"], before.get(remote_id, {}))
                 self.ledger.rolled_back(before.get(remote_id), after.get(remote_id))
-                if remote_id in before and remote_id in after:
-                    self._restored[step["who"], remote_id] = diff(before[remote_id], after[remote_id])
+                self._restored[step["who"], remote_id] = diff(before.get(remote_id, {}), after.get(remote_id, {}))
 
     def _forget(self, step: Step) -> None:
         self.memory(step["who"]).expire_cursors()
