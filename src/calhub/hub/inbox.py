@@ -19,16 +19,21 @@ Side = Literal["hub", "remote"]
 def note_conflict(
     conn: Connection, replica_id: int, event_id: int, state: str, fields: list[dict[str, Any]], *, now: str
 ) -> None:
-    """Keep the values of a clash. While one is open for the event, a newer clash is folded into it by field."""
+    """Keep the values of a clash. While one is open for the event, a newer clash is folded into it by field.
+
+    The side that has deleted the event has no values any more; what it had in the older clash stays.
+    """
     waiting = open_conflict(conn, replica_id, event_id) if state == "open" else None
     if waiting is None:
         values = {"replica_id": replica_id, "event_id": event_id, "state": state, "fields": dumps(fields), "since": now}
         sql.insert(conn, "conflict", values)
         return
     merged = {entry["name"]: entry for entry in loads(waiting["fields"])}
+    sides = next((entry for entry in fields if entry["name"] == "deleted"), {})
     for entry in fields:
-        base = merged.get(entry["name"], entry)["base"]
-        merged[entry["name"]] = {**entry, "base": base}
+        older = merged.get(entry["name"], entry)
+        gone = {side: older[side] for side in ("hub", "remote") if sides.get(side) and entry is not sides}
+        merged[entry["name"]] = {**entry, **gone, "base": older["base"]}
     sql.update(conn, "conflict", waiting["id"], {"fields": dumps(list(merged.values()))})
 
 
