@@ -228,50 +228,18 @@ def _find(hub: Hub, uid: str, calendar: str | None) -> StoredEvent:
 
 def _write(here: Session, hub: Hub, calendar_id: int, changed: Mapping[str, Content | None], atomic: bool) -> None:
     """Put (or with None delete) events, all or none of them; with ``atomic`` also at the remotes."""
-    from calhub.hub import events
+    from calhub.sync import edits
 
-    if atomic:
-        _write_atomically(here, hub, calendar_id, changed)
-        return
-    with hub.transaction() as conn:
-        for uid, content in changed.items():
-            if content is not None:
-                events.put_event(conn, calendar_id, uid, content, now=hub.now())
-            elif (stored := events.event(conn, calendar_id, uid)) is not None:
-                events.delete_event(conn, stored.id, now=hub.now())
-
-
-def _write_atomically(here: Session, hub: Hub, calendar_id: int, changed: Mapping[str, Content | None]) -> None:
-    """One event after the other; when a later one fails, the earlier ones are put back, atomically too."""
-    from calhub.hub import events
-    from calhub.sync import atomic
-
-    connect = here.connector(hub)
-    with hub.read() as conn:
-        before = {uid: events.event(conn, calendar_id, uid) for uid in changed}
-    done: list[str] = []
-    try:
-        for uid, content in changed.items():
-            atomic.write(hub, connect, calendar_id, uid, content)
-            done.append(uid)
-    except BaseException:
-        for uid in reversed(done):
-            old = before[uid]
-            atomic.write(hub, connect, calendar_id, uid, None if old is None else old.content)
-        raise
+    edits.write(hub, calendar_id, changed, connect=here.connector(hub) if atomic else None)
 
 
 def _show(hub: Hub, calendar_id: int, uid: str, json: bool) -> None:
-    from calhub.calendar.render import event_shape
-    from calhub.hub import accounts, events, runs
+    from calhub.hub import events, runs
 
     with hub.read() as conn:
         stored = events.event(conn, calendar_id, uid)
         assert stored is not None  # just found or written
-        shape = event_shape(
-            stored.uid, stored.content, calendar=accounts.calendar(conn, calendar_id).name, rev=stored.rev,
-            updated=stored.updated, remotes=runs.remotes_of(conn, stored.id),
-        )  # fmt: skip
+        shape = runs.event_shape(conn, stored)
     emit(shape, json, lambda: _print(shape))
 
 

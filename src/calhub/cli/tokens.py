@@ -32,7 +32,7 @@ def create(
 
     def render() -> None:
         print(made["token"])
-        note(f"Token {made['id']} may {scope}. It is not shown again; take it back with: calhub token revoke {made['id']}")
+        note(f"It is not shown again. To take it back: calhub token revoke {made['id']}")
 
     emit(made, json, render)
 

@@ -69,9 +69,10 @@ def run_shape(row: Row) -> dict[str, Any]:
     }
 
 
-def history(conn: Connection, limit: int = 20) -> list[dict[str, Any]]:
-    """The last runs, newest first."""
-    return [run_shape(row) for row in conn.execute("SELECT * FROM run ORDER BY id DESC LIMIT ?", (limit,))]
+def history(conn: Connection, limit: int = 20, before: int | None = None) -> list[dict[str, Any]]:
+    """The last runs, or those before the run with this id; newest first."""
+    query = "SELECT * FROM run WHERE ? IS NULL OR id < ? ORDER BY id DESC LIMIT ?"
+    return [run_shape(row) for row in conn.execute(query, (before, before, limit))]
 
 
 def run_row(conn: Connection, run_id: int) -> Row:
@@ -92,6 +93,16 @@ def remotes_of(conn: Connection, event_id: int) -> list[dict[str, Any]]:
 
 
 _RETRIES: Final = "LEFT JOIN retry ON retry.replica_id = l.replica_id AND retry.event_id = l.event_id"
+
+
+def event_shape(conn: Connection, stored: StoredEvent) -> dict[str, Any]:
+    """The design's event shape, with where the event is held."""
+    from calhub.calendar.render import event_shape as shown
+
+    return shown(
+        stored.uid, stored.content, calendar=accounts.calendar(conn, stored.calendar_id).name, rev=stored.rev,
+        updated=stored.updated, remotes=remotes_of(conn, stored.id),
+    )  # fmt: skip
 
 
 def why(conn: Connection, stored: StoredEvent) -> dict[str, Any]:

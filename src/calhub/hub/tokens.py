@@ -1,8 +1,8 @@
 """Tokens of the API: made once, shown once, kept as a hash.
 
-A token is ``calhub_ID_SECRET`` with 256 random bits, so that a plain SHA-256 is as good as any slow hash. Whoever does not
-want to send it signs requests instead, with a key derived from it (`signing_key`), which is kept sealed: a copy of the
-database alone lets nobody in.
+A token is ``calhub_ID_SECRET`` with 256 random bits, so that a plain SHA-256 is as good as any slow hash. Whoever does
+not want to send it signs requests instead, with a key derived from it (`signing_key`), which is kept sealed: a copy of
+the database alone lets nobody in.
 """
 
 from __future__ import annotations
