@@ -39,6 +39,7 @@ GROUPS: Final = {
     "account": ("accounts", "app"),
     "calendar": ("calendars", "app"),
     "replica": ("replicas", "app"),
+    "rule": ("rules", "app"),
     "event": ("events", "app"),
     "conflict": ("inbox", "conflict"),
     "hold": ("inbox", "hold"),

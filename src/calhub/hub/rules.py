@@ -175,6 +175,29 @@ def sources_of(conn: Connection, rule_id: int, uids: Sequence[str]) -> list[str]
     return list(dict.fromkeys(sql.column(conn, wanted, (rule_id, dumps(list(uids))))))
 
 
+def copies_of(conn: Connection, calendar_id: int, uid: str) -> list[dict[str, Any]]:
+    """What rules have made of an event: ``copies`` of the design's why shape. ``calendar`` is where the copy is."""
+    rows = conn.execute(
+        "SELECT rule_id, copy.uid, calendar.name FROM copy JOIN rule ON rule.id = rule_id "
+        "JOIN calendar ON calendar.id = target_id WHERE source_id = ? AND source_uid = ? ORDER BY rule_id, part",
+        (calendar_id, uid),
+    )
+    return [{"rule": rule_id, "uid": copy, "calendar": name} for rule_id, copy, name in rows]
+
+
+def origin(conn: Connection, calendar_id: int, uid: str) -> dict[str, Any] | None:
+    """What an event is the copy of: ``copy_of`` of the design's why shape; None where no rule here made it.
+
+    ``calendar`` is the source; ``uid`` is None for a copy that stands for several events (``--merge``).
+    """
+    row = conn.execute(
+        "SELECT rule_id, source_uid, calendar.name FROM copy JOIN rule ON rule.id = rule_id "
+        "JOIN calendar ON calendar.id = source_id WHERE target_id = ? AND copy.uid = ?",
+        (calendar_id, uid),
+    ).fetchone()
+    return None if row is None else {"rule": row[0], "uid": row[1] or None, "calendar": row[2]}
+
+
 def ended(conn: Connection, rule_id: int, before_ts: int) -> list[str]:
     """The source UIDs of copies whose last instance ended before."""
     wanted = "SELECT DISTINCT source_uid FROM copy WHERE rule_id = ? AND end_ts <= ?"

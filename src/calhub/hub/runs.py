@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from calhub.hub import accounts, inbox, sql
+from calhub.hub import accounts, inbox, rules, sql
 from calhub.hub.database import instant
 from calhub.hub.errors import NotFound
 from calhub.hub.events import StoredEvent
@@ -106,7 +106,9 @@ def event_shape(conn: Connection, stored: StoredEvent) -> dict[str, Any]:
 
 
 def why(conn: Connection, stored: StoredEvent) -> dict[str, Any]:
-    """Which replica holds the event under which id, since when, and what is in its way."""
+    """Which replica holds the event under which id, since when, and what is in its way; what rules made of it, and of
+    what a rule made it.
+    """
     rows = conn.execute(_REPLICAS_OF, {"event": stored.id, "calendar": stored.calendar_id}).fetchall()
     clashes = "SELECT id FROM conflict WHERE event_id = ? AND state != 'resolved' ORDER BY id"
     waiting = f"SELECT id, plan FROM hold WHERE state = 'waiting' AND {sql.within('replica_id')}"
@@ -125,8 +127,8 @@ def why(conn: Connection, stored: StoredEvent) -> dict[str, Any]:
             }
             for row in rows
         ],
-        "copies": [],
-        "copy_of": None,
+        "copies": rules.copies_of(conn, stored.calendar_id, stored.uid),
+        "copy_of": rules.origin(conn, stored.calendar_id, stored.uid),
         "conflicts": sql.column(conn, clashes, (stored.id,)),
         "holds": [hold for hold, plan in held if any(step[1] == stored.uid for step in loads(plan))],
     }
