@@ -16,7 +16,7 @@ from calhub.cli.failures import CommandError, usage
 from calhub.cli.output import Json, emit, note, progress, table
 
 if TYPE_CHECKING:
-    from calhub.calendar.event import Content
+    pass
 
 
 def import_(
