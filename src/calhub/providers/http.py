@@ -30,6 +30,7 @@ from urllib.parse import urljoin, urlsplit
 import httpx
 
 from calhub.providers.base import ProviderError, Trait
+from calhub.providers.pinned import PublicOnly
 
 USER_AGENT: Final = "calhub"
 CONNECT_SECONDS: Final = 15.0
@@ -80,11 +81,17 @@ class Web:
     """One account's way to its service. Safe to use from several threads.
 
     ``home`` is the address whose host gets the credentials: those given, or what an `httpx.Auth` adds or a body holds.
-    ``requests`` counts what was sent, redirects included. With ``returns_401`` that status is an answer like any other.
+    ``requests`` counts what was sent, redirects included. With ``returns_401`` that status is an answer like any other;
+    with ``public_only`` hosts of private networks are refused, see `calhub.providers.pinned`.
     """
 
     def __init__(
-        self, home: str, credentials: Credentials | httpx.Auth | None = None, *, returns_401: bool = False
+        self,
+        home: str,
+        credentials: Credentials | httpx.Auth | None = None,
+        *,
+        returns_401: bool = False,
+        public_only: bool = False,
     ) -> None:
         self.home = home
         self.requests = 0
@@ -95,6 +102,7 @@ class Web:
         self._client = httpx.Client(
             headers={"User-Agent": USER_AGENT},
             verify=_tls(),
+            transport=PublicOnly(_tls()) if public_only else None,
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
             timeout=httpx.Timeout(READ_SECONDS, connect=CONNECT_SECONDS),
             limits=httpx.Limits(max_connections=16, max_keepalive_connections=8),

@@ -47,12 +47,18 @@ class Rest:
     """
 
     def __init__(
-        self, root: str, tokens: Tokens, *, headers: Mapping[str, str] | None = None, limiter: Limiter | None = None
+        self,
+        root: str,
+        tokens: Tokens,
+        *,
+        headers: Mapping[str, str] | None = None,
+        limiter: Limiter | None = None,
+        public_only: bool = False,
     ) -> None:
         self.root = check_endpoint(root).rstrip("/")
         self._headers = {"Accept": "application/json", **(headers or {})}
         self._limiter = limiter
-        self._web = Web(self.root, _TokenAuth(tokens))
+        self._web = Web(self.root, _TokenAuth(tokens), public_only=public_only)
 
     @property
     def requests(self) -> int:
