@@ -75,12 +75,12 @@ def _set_people(content: Content, people: Iterable[Mapping[str, Any]]) -> None:
     for person in people:
         one: Content = {}
         set_attendees(one, [str(person["email"])])
-        for address in one.get("attendees", {}):
+        for address, plain in one.get("attendees", {}).items():
             kept = {name: value for name, value in known.get(address, {}).items() if name not in _PERSON}
             said = {name: person.get(name) for name in _PERSON}
             said |= {"name": texts(name=said["name"]).get("name")}
-            given[address] = kept | {
-                name: value for name, value in said.items() if value not in (None, "", _PERSON[name])
-            }
+            given[address] = (
+                kept | plain | {name: value for name, value in said.items() if value not in (None, "", _PERSON[name])}
+            )
     if given:
         content["attendees"] = dict(sorted(given.items()))

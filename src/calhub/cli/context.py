@@ -38,6 +38,9 @@ class Setting:
 SETTINGS: Final = (
     Setting("time_zone", "", "IANA name of your time zone; default: the computer's."),
     Setting("sync_timeout", "", "Seconds after which a sync stops at the next safe point; default: none."),
+    Setting("api_rate", "6000", "Requests a minute that a token, or an address, may make."),
+    Setting("cors_origins", "", "Web pages that may use the API, such as https://a.example,https://b.example."),
+    Setting("allow_private_networks", "", "true: accounts added through the API may be in private networks."),
 )
 
 

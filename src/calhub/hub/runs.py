@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Final
 
 from calhub.hub import accounts, inbox, rules, sql
@@ -73,6 +74,17 @@ def history(conn: Connection, limit: int = 20, before: int | None = None) -> lis
     """The last runs, or those before the run with this id; newest first."""
     query = "SELECT * FROM run WHERE ? IS NULL OR id < ? ORDER BY id DESC LIMIT ?"
     return [run_shape(row) for row in conn.execute(query, (before, before, limit))]
+
+
+def last_id(conn: Connection) -> int:
+    """The id of the latest run; 0 before the first."""
+    return int(sql.value(conn, "SELECT coalesce(max(id), 0) FROM run"))
+
+
+def since(conn: Connection, after: int, ids: Iterable[int]) -> list[Row]:
+    """The runs after one, and those with these ids, oldest first."""
+    query = f"SELECT * FROM run WHERE id > ? OR {sql.within('id')} ORDER BY id"
+    return conn.execute(query, (after, dumps(list(ids)))).fetchall()
 
 
 def run_row(conn: Connection, run_id: int) -> Row:

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
+from calhub.calendar.edit import delete_occurrence, edit_content, edit_occurrence, split_following
 from calhub.calendar.event import Content
 from calhub.hub import events
-from calhub.hub.accounts import Account
+from calhub.hub.accounts import Account, Calendar
 from calhub.hub.database import Hub
-from calhub.hub.errors import Outdated
+from calhub.hub.errors import InvalidValue, Outdated
+from calhub.hub.events import StoredEvent
 from calhub.hub.sql import Connection
-from calhub.providers.base import Provider
-from calhub.sync import atomic
 
-Connect = Callable[[Account], Provider]
+if TYPE_CHECKING:
+    from calhub.providers.base import Provider
+
+Connect = Callable[[Account], "Provider"]
 
 
 def write(
@@ -43,6 +48,48 @@ def write(
                 events.delete_event(conn, stored.id, now=hub.now())
 
 
+def change(
+    stored: StoredEvent, changes: Mapping[str, Any], *, occurrence: str | None, following: str | None
+) -> tuple[str, dict[str, Content | None]]:
+    """Which events an edit writes, and the UID of the one it is about in the end.
+
+    ``changes`` are arguments of `edit_content`. With ``occurrence`` one instance changes; with ``following`` the series
+    ends before that instance and a new one, under a new UID, goes on from there. Raises `InvalidEvent`.
+    """
+    _one_of(occurrence, following)
+    uid = stored.uid
+    if occurrence is not None:
+        return uid, {uid: edit_occurrence(stored.content, occurrence, **changes)}
+    if following is not None:
+        earlier, later = split_following(stored.content, following)
+        key = str(uuid4())
+        return key, {key: edit_content(later, **changes), uid: earlier}
+    return uid, {uid: edit_content(stored.content, **changes)}
+
+
+def without(stored: StoredEvent, *, occurrence: str | None, following: str | None) -> Content | None:
+    """What is left of an event after deleting it (None), one instance, or an instance and all after it."""
+    _one_of(occurrence, following)
+    if occurrence is not None:
+        return delete_occurrence(stored.content, occurrence)
+    return None if following is None else split_following(stored.content, following)[0]
+
+
+def move(conn: Connection, stored: StoredEvent, goal: Calendar, *, now: str) -> None:
+    """Move an event to another calendar; its UID stays. Raises `InvalidValue`."""
+    if goal.id == stored.calendar_id:
+        raise InvalidValue(f'The event is in "{goal.name}" already.', "Name another calendar.")
+    if events.event(conn, goal.id, stored.uid) is not None:
+        raise InvalidValue(f'"{goal.name}" has an event "{stored.uid}" already.', "Delete one of the two first.")
+    events.put_event(conn, goal.id, stored.uid, stored.content, now=now)
+    events.delete_event(conn, stored.id, now=now)
+
+
+def _one_of(occurrence: str | None, following: str | None) -> None:
+    if occurrence is not None and following is not None:
+        raise InvalidValue("--occurrence and --following exclude each other.", "Name one of them.")
+
+
 def check(conn: Connection, calendar_id: int, revs: Mapping[str, int | None]) -> None:
     """Raise `Outdated` unless each event is at the revision given."""
     for uid, rev in revs.items():
@@ -59,6 +106,8 @@ def _write_atomically(
     revs: Mapping[str, int | None],
 ) -> None:
     """One event after the other; when a later one fails, the earlier ones are put back, atomically too."""
+    from calhub.sync import atomic  # an edit in the hub alone needs none of the engine
+
     with hub.read() as conn:
         before = {uid: events.event(conn, calendar_id, uid) for uid in changed}
     done: list[str] = []
