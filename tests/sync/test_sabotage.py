@@ -67,9 +67,12 @@ def invites_people(patch: Patch) -> None:
 
 
 def agrees_on_another_version(patch: Patch) -> None:
-    plain = links.link_row
+    one, many = links.set_link, links.link_new
+    patch.setattr(links, "set_link", lambda *given, **more: one(*given, **{**more, "version": "v0"}))
     patch.setattr(
-        links, "link_row", lambda r, e, i, remote, hub, _, rev, now: plain(r, e, i, remote, hub, "v0", rev, now)
+        links,
+        "link_new",
+        lambda conn, at, taken, now: many(conn, at, [(e, replace(item, version="v0")) for e, item in taken], now=now),
     )
 
 

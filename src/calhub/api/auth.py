@@ -83,15 +83,13 @@ class Auth:
         raise Wrong
 
     def caller(self, asked: Asked, now: float) -> Caller:
-        """Who it is. Raises `Wrong`, and `Problem` where nothing was offered and something is needed. Reads the hub."""
-        kind = self.kind(asked.headers)
-        if kind == "none":
-            return self._owner(asked)
+        """Whose credentials these are, by the hub. Raises `Wrong`."""
         value = asked.headers["authorization"].partition(" ")[2].strip()
-        token = self._bearer(value) if kind == "bearer" else self._signed(value, asked, now)
+        token = self._bearer(value) if self.kind(asked.headers) == "bearer" else self._signed(value, asked, now)
         return Caller(f"token {token.id}", token.scope, token)
 
-    def _owner(self, asked: Asked) -> Caller:
+    def owner(self, asked: Asked) -> Caller:
+        """Whoever asks without credentials. Raises `Problem` where these are needed."""
         headers = asked.headers
         forwarded = any(name in headers for name in ("forwarded", "x-forwarded-for", "x-forwarded-host"))
         if not self._loopback or forwarded or not is_loopback_name(headers.get("host", "")):

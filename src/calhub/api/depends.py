@@ -19,7 +19,10 @@ T = TypeVar("T")
 SLOW_CALLS = 8
 
 
-def _surroundings(request: Request) -> Surroundings:
+# Asynchronous though they wait for nothing: FastAPI gives others a thread each, which takes longer than they do.
+
+
+async def _surroundings(request: Request) -> Surroundings:
     found: Surroundings = request.app.state.surroundings
     return found
 
@@ -30,7 +33,7 @@ Here = Annotated[Surroundings, Depends(_surroundings)]
 def needs(scope: Scope) -> Any:
     """A dependency of routes that only callers of this scope may use."""
 
-    def check(request: Request) -> None:
+    async def check(request: Request) -> None:
         caller: Caller = request.scope["caller"]
         if not caller.may(scope):
             raise Problem(403, f"This needs a token with the scope {scope}.", code="scope")
@@ -39,7 +42,7 @@ def needs(scope: Scope) -> Any:
     return Depends(check)
 
 
-def _slowly(request: Request) -> Callable[[Callable[[], Any]], Awaitable[Any]]:
+async def _slowly(request: Request) -> Callable[[Callable[[], Any]], Awaitable[Any]]:
     limiter: CapacityLimiter = request.app.state.slow
 
     async def call(work: Callable[[], Any]) -> Any:

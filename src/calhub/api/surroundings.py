@@ -63,6 +63,6 @@ class Surroundings:
         reports = engine.sync(
             self.hub, self.connector(), account=order.account, calendar=order.calendar, full=order.full,
             dry_run=order.dry_run, deadline=None if order.timeout is None else time.monotonic() + order.timeout,
-            derive=derive,
+            workers=int(self.setting("sync_workers")), derive=derive,
         )  # fmt: skip
         return [report.shape() for report in reports]

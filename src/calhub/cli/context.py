@@ -37,7 +37,12 @@ class Setting:
 
 SETTINGS: Final = (
     Setting("time_zone", "", "IANA name of your time zone; default: the computer's."),
+    Setting(
+        "keep_runs", "100", "How many of its last runs `cleanup` keeps of each replica, however old; default: 100."
+    ),
+    Setting("keep_days", "30", "For how many days `cleanup` keeps runs and changes, however many; default: 30."),
     Setting("sync_timeout", "", "Seconds after which a sync stops at the next safe point; default: none."),
+    Setting("sync_workers", "4", "How many accounts a sync works on at the same time."),
     Setting("api_rate", "6000", "Requests a minute that a token, or an address, may make."),
     Setting("cors_origins", "", "Web pages that may use the API, such as https://a.example,https://b.example."),
     Setting("allow_private_networks", "", "true: accounts added through the API may be in private networks."),
@@ -79,6 +84,13 @@ class Session:
         """A setting from the environment, ``config.toml`` or its default."""
         known = {each.name: each for each in SETTINGS}[name]
         return os.environ.get(f"CALHUB_{name.upper()}") or str(self.config.get(name, known.default))
+
+    def number(self, name: str) -> int:
+        """A setting that counts something. Raises a usage error for anything else."""
+        text = self.setting(name)
+        if not (text.isascii() and text.isdecimal()):
+            raise usage(f"The setting {name} is not a whole number: {text!r}.", "Give it like 30.")
+        return int(text)
 
     @cached_property
     def zone_name(self) -> str:

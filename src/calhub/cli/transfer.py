@@ -7,16 +7,13 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, BinaryIO
+from typing import Annotated, BinaryIO
 
 import typer
 
 from calhub.cli.context import session
 from calhub.cli.failures import CommandError, usage
 from calhub.cli.output import Json, emit, note, progress, table
-
-if TYPE_CHECKING:
-    pass
 
 
 def import_(
@@ -34,14 +31,13 @@ def import_(
     from calhub.hub.transfer import import_file
 
     data = _read(file)
-    with session(context).hub() as hub:
+    with session(context).hub() as hub, progress(quiet=json) as step:
         with hub.read() as conn:
             chosen = accounts.calendar(conn, calendar)
-        with progress(quiet=json) as step:
-            try:
-                document = import_file(hub, chosen.id, data, step)
-            except InvalidEvent as error:
-                raise CommandError(str(error), "Nothing was imported; get the file again.") from error
+        try:
+            document = import_file(hub, chosen.id, data, step)
+        except InvalidEvent as error:
+            raise CommandError(str(error), "Nothing was imported; get the file again.") from error
 
     def render() -> None:
         bad = document["quarantined"]

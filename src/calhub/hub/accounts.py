@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Final, TypeVar
 
@@ -18,8 +18,19 @@ from calhub.hub.errors import Ambiguous, InvalidValue, NotFound
 from calhub.hub.jsontext import dumps, loads
 from calhub.hub.sql import Connection, IntegrityError, Row
 
+#: The key of an account's settings under which its `Schedule` is kept.
+_SCHEDULE: Final = "schedule"
+
 Settings = dict[str, Any]
 Thing = TypeVar("Thing")
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """An account's turn in a sync of all: the higher ``priority`` first, not again within ``interval`` seconds."""
+
+    priority: int = 0
+    interval: int = 0
 
 
 @dataclass(frozen=True)
@@ -32,6 +43,12 @@ class Account:
     settings: Settings
     state: str  # ok | needs_login | failing | paused
     error: str | None
+
+    @property
+    def schedule(self) -> Schedule:
+        kept = self.settings.get(_SCHEDULE)
+        # a credentials file may have a key of this name too, but only with a text
+        return Schedule(**kept) if isinstance(kept, dict) else Schedule()
 
 
 @dataclass(frozen=True)
@@ -119,6 +136,11 @@ def set_account_state(conn: Connection, account_id: int, state: str, error: str 
 def set_account_settings(conn: Connection, account_id: int, settings: Mapping[str, Any]) -> None:
     """Replace the account's settings."""
     sql.update(conn, "account", account_id, {"settings": dumps(settings)})
+
+
+def set_schedule(conn: Connection, of: Account, schedule: Schedule) -> None:
+    """Give the account another turn in a sync of all."""
+    set_account_settings(conn, of.id, of.settings | {_SCHEDULE: asdict(schedule)})
 
 
 def breaker(conn: Connection, account_id: int) -> Breaker:

@@ -103,6 +103,11 @@ def creates(conn: Connection, replica_id: int, remote_ids: Sequence[str]) -> dic
     return found
 
 
+def rename(conn: Connection, intent_id: int, remote_id: str) -> None:
+    """The service has named the created item otherwise than we did."""
+    sql.update(conn, "intent", intent_id, {"remote_id": remote_id})
+
+
 def open_intents(conn: Connection, replica_id: int) -> list[Intent]:
     query = f"{_INTENTS} WHERE replica_id = ? AND state = 'open' ORDER BY id"
     return [_intent(row) for row in conn.execute(query, (replica_id,))]

@@ -186,7 +186,6 @@ _KNOWN: Final = "SELECT remote_id, version FROM observation WHERE replica_id = ?
 # --- links ------------------------------------------------------------------------------------------------------------
 
 
-_LinkRow = tuple[int, int, str, str, str | None, str | None, int, str]
 _LINK: Final = (
     "INSERT INTO link (replica_id, event_id, remote_id, base_remote, base_hub, version, hub_rev, synced) "
     "VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (replica_id, event_id) DO UPDATE SET remote_id = excluded.remote_id, "
@@ -207,30 +206,18 @@ def set_link(
     hub_rev: int,
     now: str,
 ) -> None:
-    set_links(
-        conn,
-        [link_row(replica_id, event_id, remote_id, base_remote, base_hub, version, hub_rev, now)],
-    )
-
-
-def link_row(
-    replica_id: int,
-    event_id: int,
-    remote_id: str,
-    base_remote: Content,
-    base_hub: Content,
-    version: str | None,
-    hub_rev: int,
-    now: str,
-) -> _LinkRow:
+    """Make or move a link. An event has one link in a replica, so a new remote_id replaces the old one."""
     hub_text = None if base_hub == base_remote else dumps(base_hub)
-    return replica_id, event_id, remote_id, dumps(base_remote), hub_text, version, hub_rev, now
+    conn.execute(_LINK, (replica_id, event_id, remote_id, dumps(base_remote), hub_text, version, hub_rev, now))
 
 
-def set_links(conn: Connection, rows: Sequence[_LinkRow]) -> None:
-    """Make or move links. An event has one link in a replica, so a new remote_id replaces the old one."""
-    if rows:
-        conn.executemany(_LINK, rows)
+def link_new(conn: Connection, replica_id: int, taken: Iterable[tuple[int, Item]], *, now: str) -> None:
+    """Link events (by id) that were just made of these items: both bases are what the event says now."""
+    conn.executemany(
+        "INSERT INTO link (replica_id, event_id, remote_id, base_remote, version, hub_rev, synced) "
+        "SELECT ?, id, ?, content, ?, rev, ? FROM event WHERE id = ?",
+        [(replica_id, item.remote_id, item.version, now, event_id) for event_id, item in taken],
+    )
 
 
 def drop_link(conn: Connection, link_id: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import asdict
 from typing import Any, Final
 
 from calhub.hub import accounts, inbox, rules, sql
@@ -26,8 +27,15 @@ def empty_counts() -> dict[str, Any]:
 
 
 def start_run(conn: Connection, of: accounts.Replica, *, kind: str, now: str) -> int:
+    """Begin a run of a replica and return its id."""
     names = {"account": of.account, "calendar": of.calendar, "remote": of.remote_name}
     return sql.insert(conn, "run", {"replica_id": of.id, **names, "kind": kind, "started": now})
+
+
+def start_hub_run(conn: Connection, calendar: str, *, kind: str, now: str) -> int:
+    """Begin a run that works in the hub only; ``calendar`` is empty for one that is about several."""
+    names = {"account": "", "calendar": calendar, "remote": ""}
+    return sql.insert(conn, "run", {**names, "kind": kind, "started": now})
 
 
 def finish_run(
@@ -85,6 +93,12 @@ def since(conn: Connection, after: int, ids: Iterable[int]) -> list[Row]:
     """The runs after one, and those with these ids, oldest first."""
     query = f"SELECT * FROM run WHERE id > ? OR {sql.within('id')} ORDER BY id"
     return conn.execute(query, (after, dumps(list(ids)))).fetchall()
+
+
+def last_sync(conn: Connection, replica_id: int) -> Row | None:
+    """The newest run of a sync over this replica: its row of the history, None before the first."""
+    newest = "SELECT * FROM run WHERE replica_id = ? AND kind = 'sync' ORDER BY id DESC LIMIT 1"
+    return sql.first(conn, newest, (replica_id,))
 
 
 def run_row(conn: Connection, run_id: int) -> Row:
@@ -188,6 +202,7 @@ def account_shape(conn: Connection, of: accounts.Account) -> dict[str, Any]:
         "provider": of.provider,
         "state": of.state,
         "error": of.error if until is None else f"{of.error or 'It kept failing.'} Left alone until {until}.",
+        **asdict(of.schedule),
         "breaker": {"state": breaker.state, "failures": breaker.failures, "until": until},
         "calendars": len(accounts.replicas(conn, account_id=of.id)),
     }

@@ -82,7 +82,8 @@ class Web:
 
     ``home`` is the address whose host gets the credentials: those given, or what an `httpx.Auth` adds or a body holds.
     ``requests`` counts what was sent, redirects included. With ``returns_401`` that status is an answer like any other;
-    with ``public_only`` hosts of private networks are refused, see `calhub.providers.pinned`.
+    with ``public_only`` hosts of private networks are refused, see `calhub.providers.pinned`. ``transport`` takes the
+    place of the network.
     """
 
     def __init__(
@@ -92,6 +93,7 @@ class Web:
         *,
         returns_401: bool = False,
         public_only: bool = False,
+        transport: httpx.BaseTransport | None = None,
     ) -> None:
         self.home = home
         self.requests = 0
@@ -102,12 +104,12 @@ class Web:
         self._client = httpx.Client(
             headers={"User-Agent": USER_AGENT},
             verify=_tls(),
-            transport=PublicOnly(_tls()) if public_only else None,
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
             timeout=httpx.Timeout(READ_SECONDS, connect=CONNECT_SECONDS),
             limits=httpx.Limits(max_connections=16, max_keepalive_connections=8),
             mounts={f"all://{host}": None for host in _LOOPBACK},  # never through a proxy
             event_hooks={"request": [self._count]},
+            transport=transport or (PublicOnly(_tls()) if public_only else None),
         )
 
     def send(

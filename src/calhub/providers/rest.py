@@ -43,7 +43,8 @@ class Rest:
     """One account's way to its service. Safe to use from several threads; connections are kept and shared.
 
     ``root`` is the address of the API; https, or http on a loopback host (`ProviderError` FATAL otherwise).
-    ``headers`` go with every request. A 429 or 503 with Retry-After makes the limiter pause.
+    ``headers`` go with every request. A 429 or 503 with Retry-After makes the limiter pause. ``transport`` takes the
+    place of the network.
     """
 
     def __init__(
@@ -54,11 +55,12 @@ class Rest:
         headers: Mapping[str, str] | None = None,
         limiter: Limiter | None = None,
         public_only: bool = False,
+        transport: httpx.BaseTransport | None = None,
     ) -> None:
         self.root = check_endpoint(root).rstrip("/")
         self._headers = {"Accept": "application/json", **(headers or {})}
         self._limiter = limiter
-        self._web = Web(self.root, _TokenAuth(tokens), public_only=public_only)
+        self._web = Web(self.root, _TokenAuth(tokens), public_only=public_only, transport=transport)
 
     @property
     def requests(self) -> int:

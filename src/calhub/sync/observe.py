@@ -74,8 +74,8 @@ def _store(
     return taken
 
 
-def observe_one(of: Pass, remote_id: str, uid: str) -> None:
-    """Look at one item after doubt, under its name or another one.
+def observe_one(of: Pass, remote_id: str, uid: str) -> Item | None:
+    """Look at one item after doubt, under its name or another one; returns what is there.
 
     Raises `ProviderError` when the remote cannot say.
     """
@@ -86,3 +86,4 @@ def observe_one(of: Pass, remote_id: str, uid: str) -> None:
             links.observe_gone(conn, of.replica.id, [remote_id], now=now)
         if item is not None:
             links.observe_items(conn, of.replica.id, [item], now=now)
+    return item

@@ -75,15 +75,7 @@ def take_new(of: Pass, conn: Connection, items: Sequence[Item]) -> list[Item]:
     try:
         with of.hub.transaction():  # a savepoint
             stored = events.put_events(conn, rows, now=now, replica_id=replica_id, run_id=of.report.run_id)
-            links.set_links(
-                conn,
-                [
-                    links.link_row(
-                        replica_id, each.id, item.remote_id, each.content, each.content, item.version, each.rev, now
-                    )
-                    for each, item in zip(stored, fresh, strict=True)
-                ],
-            )
+            links.link_new(conn, replica_id, zip((each.id for each in stored), fresh, strict=True), now=now)
     except InvalidEvent:
         return []
     return fresh
@@ -184,7 +176,9 @@ def _bases(pair: Pair) -> Bases | None:
         return Bases(remote=pair.link.base_remote, hub=pair.link.base_hub)
     if pair.sent is None or pair.seen.content is None:
         return None
-    return Bases(remote=apply(pair.sent, dropped(pair.sent, pair.seen.content)), hub=pair.sent)
+    # What is not there is sent once more: the creation may have been carried out in part.
+    arrived = apply(pair.sent, dropped(pair.sent, pair.seen.content))
+    return Bases(remote=arrived, hub=arrived)
 
 
 def _carry_alone(conn: Connection, of: Pass, pair: Pair, discarded: set[str]) -> None:

@@ -13,6 +13,7 @@ from calhub.calendar.fields import apply, diff
 from calhub.hub import journal, links, lookup
 from calhub.hub.journal import Intent
 from calhub.hub.sql import Connection
+from calhub.providers.base import Item
 from calhub.sync.context import Pass
 from calhub.sync.identity import dropped
 from calhub.sync.observe import observe_one
@@ -32,14 +33,24 @@ def recover(of: Pass, intents: Sequence[Intent]) -> None:
     Raises `ProviderError` when the remote cannot be asked; intents not yet looked at stay as they are.
     """
     for intent in intents:
-        observe_one(of, intent.remote_id, intent.uid)
+        item = observe_one(of, intent.remote_id, intent.uid)
         now = of.hub.now()
         with of.hub.transaction() as conn:
+            if item is not None and _is_our_creation(intent, item):
+                journal.rename(conn, intent.id, item.remote_id)
             if intent.op == "update" and intent.state == "open":
                 _agree_on_what_shows(conn, of, intent)
             journal.close_intent(conn, intent.id, "unknown", now=now, error="The answer was lost; the item was read.")
             if _is_there(conn, intent):
                 links.requeue(conn, of.replica.id, intent.event_id, now=now)
+
+
+def _is_our_creation(intent: Intent, item: Item) -> bool:
+    """Whether a creation nobody heard of is this item, which the service has named itself: it shows what we sent."""
+    if intent.op != "create" or intent.state != "open" or item.remote_id == intent.remote_id:
+        return False
+    sent, shown = intent.content or {}, item.content
+    return shown is not None and diff(sent, shown).keys() == dropped(sent, shown).keys()
 
 
 def _agree_on_what_shows(conn: Connection, of: Pass, intent: Intent) -> None:
