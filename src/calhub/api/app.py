@@ -59,13 +59,12 @@ def make_app(surroundings: Surroundings) -> FastAPI:
     app.state.surroundings = surroundings
     app.state.slow = CapacityLimiter(SLOW_CALLS)
     app.state.pulse = stream.Pulse(surroundings.hub.path)
-    for router in ROUTERS:
-        app.include_router(router, prefix=ROOT)
-    for router in OUTSIDE:
-        app.include_router(router)
+    routers = [*((ROOT, router) for router in ROUTERS), *(("", router) for router in OUTSIDE)]
+    for prefix, router in routers:
+        app.include_router(router, prefix=prefix)
     app.add_api_route(f"{ROOT}/openapi.json", _document, include_in_schema=False)
     problems.install(app)
-    describe(app)
+    describe(app, routers)
     origins = frozenset(filter(None, (each.strip() for each in surroundings.setting("cors_origins").split(","))))
     app.add_middleware(Idempotency, hub=surroundings.hub)
     app.add_middleware(
