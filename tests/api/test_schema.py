@@ -64,7 +64,7 @@ def _cases() -> Iterator[tuple[str, str, GenerationMode]]:
 
 
 def _known(method: str, path: str, mode: GenerationMode) -> dict[str, Any] | None:
-    """What is there, rather than made-up names, so that there is an answer to look at; not where it would be removed."""
+    """What is there, rather than made-up names, so that there is an answer; not where it would be removed."""
     names = {"uid": "u", "id": 1, "name": "disk" if "/accounts" in path else "1"}
     found = {name: value for name, value in names.items() if f"{{{name}}}" in path}
     return found if found and mode is GenerationMode.POSITIVE and method != "DELETE" else None
