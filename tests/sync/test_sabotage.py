@@ -105,7 +105,7 @@ def forgets_tombstones(patch: Patch) -> None:
     def and_everything_about_it(conn: Any, event_id: int, **given: Any) -> None:
         plain(conn, event_id, **given)
         conn.execute("DELETE FROM link WHERE event_id = ?", (event_id,))
-        events.purge_event(conn, event_id)
+        events.forget_tombstone(conn, event_id)
 
     patch.setattr(events, "delete_event", and_everything_about_it)
 

@@ -214,10 +214,14 @@ def calendars(conn: Connection) -> list[Calendar]:
 
 
 def rename_calendar(conn: Connection, calendar_id: int, name: str) -> None:
-    """Rename in the hub only. Raises `InvalidValue` when another calendar has the name."""
+    """Rename in the hub only; its rules are derived anew, since copies may show the name.
+
+    Raises `InvalidValue` when another calendar has the name.
+    """
     taken = "SELECT EXISTS (SELECT 1 FROM calendar WHERE name = ? AND id != ?)"
     _check_name("calendar", name, sql.value(conn, taken, (name, calendar_id)))
     sql.update(conn, "calendar", calendar_id, {"name": name})
+    conn.execute("UPDATE rule SET stale = 1 WHERE source_id = ?", (calendar_id,))
 
 
 def remove_calendar(conn: Connection, calendar_id: int) -> None:

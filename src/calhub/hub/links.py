@@ -102,6 +102,13 @@ def mark_problem(conn: Connection, replica_id: int, remote_id: str, reason: str)
     )
 
 
+def quarantined_twins(conn: Connection, replica_id: int, remote_ids: Iterable[str]) -> list[str]:
+    """Quarantined items with the UID of one of these."""
+    theirs = f"SELECT uid FROM observation WHERE replica_id = ? AND {sql.within('remote_id')}"
+    query = f"SELECT remote_id FROM observation WHERE replica_id = ? AND problem IS NOT NULL AND uid IN ({theirs})"
+    return sql.column(conn, f"{query} ORDER BY id", (replica_id, replica_id, dumps(list(remote_ids))))
+
+
 def pend_unlinked(conn: Connection, replica_id: int) -> None:
     """Plan the items again that no link ties to an event, though they are there and can be read."""
     conn.execute(
@@ -247,15 +254,6 @@ def links_by_event(conn: Connection, replica_id: int, event_ids: Sequence[int]) 
     return {row["event_id"]: _link(row) for row in conn.execute(query, (replica_id, dumps(event_ids)))}
 
 
-def is_forgettable(conn: Connection, event_id: int) -> bool:
-    """Whether a tombstone has served: no link waits for its deletion, no conflict could bring the event back (I7)."""
-    query = (
-        "SELECT EXISTS (SELECT 1 FROM link WHERE event_id = :event) "
-        "OR EXISTS (SELECT 1 FROM conflict WHERE event_id = :event AND state != 'resolved')"
-    )
-    return not sql.value(conn, query, {"event": event_id})
-
-
 _COLUMNS: Final = "id, event_id, remote_id, base_remote, base_hub, version, hub_rev"
 
 
@@ -306,6 +304,11 @@ def set_retry(
 def see_revision(conn: Connection, replica_id: int, event_id: int, rev: int) -> None:
     """The link is up to this revision of the event: nothing of it is left to be written."""
     conn.execute("UPDATE link SET hub_rev = ? WHERE replica_id = ? AND event_id = ?", (rev, replica_id, event_id))
+
+
+def move_base(conn: Connection, link_id: int, base_hub: Content) -> None:
+    """Agree on what the hub has now; what the remote shows stays as it is."""
+    conn.execute("UPDATE link SET base_hub = ? WHERE id = ?", (dumps(base_hub), link_id))
 
 
 def clear_retry(conn: Connection, replica_id: int, event_ids: Iterable[int]) -> None:

@@ -38,9 +38,13 @@ def recover(of: Pass, intents: Sequence[Intent]) -> None:
         with of.hub.transaction() as conn:
             if item is not None and _is_our_creation(intent, item):
                 journal.rename(conn, intent.id, item.remote_id)
-            if intent.op == "update" and intent.state == "open":
+            if intent.op == "update":
                 _agree_on_what_shows(conn, of, intent)
-            journal.close_intent(conn, intent.id, "unknown", now=now, error="The answer was lost; the item was read.")
+            if intent.state == "stale":
+                journal.close_intent(conn, intent.id, "stale", now=now)
+            else:
+                error = "The answer was lost; the item was read."
+                journal.close_intent(conn, intent.id, "unknown", now=now, error=error)
             if _is_there(conn, intent):
                 links.requeue(conn, of.replica.id, intent.event_id, now=now)
 
@@ -49,31 +53,35 @@ def _is_our_creation(intent: Intent, item: Item) -> bool:
     """Whether a creation nobody heard of is this item, which the service has named itself: it shows what we sent."""
     if intent.op != "create" or intent.state != "open" or item.remote_id == intent.remote_id:
         return False
-    sent, shown = intent.content or {}, item.content
-    return shown is not None and diff(sent, shown).keys() == dropped(sent, shown).keys()
+    if item.content is None:
+        return False
+    difference = diff(intent.content or {}, item.content)
+    return difference.keys() == dropped(difference).keys()
 
 
 def _agree_on_what_shows(conn: Connection, of: Pass, intent: Intent) -> None:
     """Where the item shows our write, move the bases as its answer would have: what is ours is no edit of anybody.
 
-    Also not what we sent and the service dropped. Where nothing shows, the write never arrived.
+    Also not what we sent and the service dropped. Where nothing shows, the write never arrived. One that was refused as
+    stale may have been delivered twice; but then all of it shows.
     """
     link = links.links_by_remote(conn, of.replica.id, [intent.remote_id]).get(intent.remote_id)
     seen = links.observations(conn, of.replica.id, [intent.remote_id]).get(intent.remote_id)
     if link is None or seen is None or seen.content is None or intent.content is None:
         return
-    missing = diff(intent.content, seen.content).keys()
-    shown = {path: change for path, change in diff(intent.before or {}, intent.content).items() if path not in missing}
-    if not shown:
+    difference = diff(intent.content, seen.content)
+    ours = diff(intent.before or {}, intent.content)
+    shown = {path: change for path, change in ours.items() if path not in difference}
+    if not shown or (intent.state == "stale" and shown != ours):
         return
     links.set_link(
         conn, of.replica.id, link.event_id, link.remote_id, version=link.version, hub_rev=link.hub_rev,
-        base_remote=apply(apply(link.base_remote, shown), dropped(intent.content, seen.content)),
+        base_remote=apply(apply(link.base_remote, shown), dropped(difference)),
         base_hub=apply(link.base_hub, shown), now=of.hub.now(),
     )  # fmt: skip
 
 
 def _is_there(conn: Connection, intent: Intent) -> bool:
-    """Whether the event still exists (a rolled-back creation leaves none)."""
+    """Whether the event still exists; the journal may outlive it."""
     stored = lookup.events_by_id(conn, [intent.event_id]).get(intent.event_id)
     return stored is not None and stored.uid == intent.uid

@@ -76,7 +76,7 @@ def _has_work(conn: Connection, of: Replica, now: str) -> bool:
     """Whether something waits for the next sync besides what the remote may have new."""
     if restored.since(conn, of.id) is not None or journal.open_intents(conn, of.id):
         return True
-    if any(inbox.decided_hold(conn, of.id, side) for side in ("hub", "remote")):
+    if any(inbox.decided_holds(conn, of.id, side) for side in ("hub", "remote")):
         return True
     if of.direction == "pull":
         return False

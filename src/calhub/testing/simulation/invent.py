@@ -49,16 +49,17 @@ def invent_remotes(random: Random, services: Sequence[str] = ()) -> tuple[Remote
 
 def _at(random: Random, kind: str) -> RemoteSpec:
     habits = tuple(habit for habit in HABITS[kind] if random.random() < 0.3)
-    return RemoteSpec(kind, "both", random.choices(("merge", "ask"), (4, 1))[0], kind, habits)
+    return RemoteSpec(kind, "both", random.choices(("merge", "ask"), (4, 1))[0], kind, quirks=habits)
 
 
 def _remote(random: Random, name: str) -> RemoteSpec:
     direction = random.choices(("both", "pull", "push"), (10, 1, 1))[0]
     conflicts = random.choices(("merge", "newest", "hub", "remote", "ask"), (6, 1, 1, 1, 2))[0]
+    guard = random.choices(("10", "1"), (8, 1))[0]
     habits = random.sample(_HABITS, random.choices((0, 1, 2, 3), (4, 4, 2, 1))[0])
     if {"rewrites_uid", "no_chosen_ids"} <= set(habits):
         habits.remove("rewrites_uid")  # then a created item could not be told from a stranger's
-    return RemoteSpec(name, direction, conflicts, quirks=tuple(habits))
+    return RemoteSpec(name, direction, conflicts, guard=guard, quirks=tuple(habits))
 
 
 class Inventor:

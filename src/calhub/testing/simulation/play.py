@@ -64,7 +64,9 @@ class Simulation:
         quirks = Quirks()
         for word in spec.quirks:
             set_quirk(quirks, word, on=True)
-        remote = self.world.add_remote(quirks=quirks, direction=spec.direction, conflicts=spec.conflicts)
+        remote = self.world.add_remote(
+            quirks=quirks, direction=spec.direction, conflicts=spec.conflicts, guard_number=int(spec.guard)
+        )
         return Place(remote.service, remote.calendar, remote.replica)
 
     def _emulated(self, spec: RemoteSpec) -> Place:
@@ -133,7 +135,7 @@ class Simulation:
         linked = checks.linked_counts(self)
         reports = self.world.sync(full=full)
         for report in reports:
-            checks.after_pass(report, linked)
+            checks.after_pass(report, linked, checks.linked_counts(self))
             self.reached[f"pass {report.status}"] += 1
             self.told.append(f"  {report.account} {report.status} {report.requests} {sorted(report.counts.items())}")
         return reports
@@ -285,18 +287,26 @@ class Simulation:
         if self._is_read(who):
             self.ledger.deleted(before)
             self._forgive_unseen(who, before)
-            if who != HUB and not self._is_linked(who, uid):
-                self.ledger.forgiven(tokens(before))  # whether it ever arrived there, the engine cannot know
+            if who != HUB:
+                self.ledger.forgiven(self._unheard(who, uid, before))
         if who == HUB:
             self.world.delete(uid)
         else:
             self.names[who].service.user_delete(self.names[who].calendar, uid)
 
-    def _is_linked(self, who: str, uid: str) -> bool:
+    def _unheard(self, who: str, uid: str, deleted: Content) -> set[str]:
+        """What the hub sent to an item and was never told to have arrived there.
+
+        Whether the one who deleted the item had seen it, the engine cannot know; so the hub's edit survives.
+        """
         remote = self.names[who]
+        remote_id = remote.service.remote_id(remote.calendar, uid) or ""
         with self.world.hub.read() as conn:
-            name = remote.service.remote_id(remote.calendar, uid)
-            return bool(links.links_by_remote(conn, remote.replica.id, [name or ""]))
+            link = links.links_by_remote(conn, remote.replica.id, [remote_id]).get(remote_id)
+            if link is None:
+                return tokens(deleted)
+            stored = events.event_by_id(conn, link.event_id)
+        return (tokens(deleted) & tokens(stored.content if stored else {})) - tokens(link.base_remote)
 
     def _forgive_unseen(self, who: str, deleted: Content) -> None:
         """What the service cannot show goes with the event its user deleted, unless typed since: both are right."""
@@ -361,7 +371,7 @@ class Simulation:
         waiting = self.world.holds
         for hold in waiting:
             with hub.transaction() as conn:
-                uids = {uid for _, uid in inbox.get_hold(conn, hold["id"])["plan"]}
+                uids = {uid for _, uid, _ in inbox.get_hold(conn, hold["id"])["plan"]}
                 decide(conn, hold["id"], now=hub.now())
             self.reached["hold"] += 1
             self._decided_about(uids)
@@ -371,7 +381,8 @@ class Simulation:
         """A decision about whole events: every token of them may stay or go."""
         self.edits += len(uids)
         places = [self.world.contents, *(remote.contents for remote in self.names.values())]
-        found = [tokens(content) for place in places for uid, content in place.items() if uid in uids]
+        families = {self.ledger.family(content) for place in places for uid, content in place.items() if uid in uids}
+        found = [tokens(each) for place in places for each in place.values() if self.ledger.family(each) in families]
         self.ledger.decided(set().union(*found))
 
     def _resolve(self, step: Step) -> None:

@@ -161,7 +161,9 @@ def _plainer(scenario: Scenario) -> Iterator[Callable[[RemoteSpec], RemoteSpec |
         )
 
     def plain(at: RemoteSpec) -> Callable[[RemoteSpec], RemoteSpec | None]:
-        return lambda spec: replace(spec, direction="both", conflicts="merge") if spec.name == at.name else spec
+        return lambda spec: (
+            replace(spec, direction="both", conflicts="merge", guard="10") if spec.name == at.name else spec
+        )
 
     for remote in scenario.remotes:
         if f"{remote.name} " not in said:

@@ -96,12 +96,13 @@ class RemoteSpec:
     direction: str = "both"
     conflicts: str = "merge"
     service: str = "memory"
+    guard: str = "10"  # so many changes of one kind at once make a pass ask a person
     quirks: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         settings = [
             f"{each.name}={value}"
-            for each in fields(self)[1:4]
+            for each in fields(self)[1:5]
             if (value := getattr(self, each.name)) != each.default
         ]  # fmt: skip
         return f"remote {self.name}: {', '.join([*settings, *self.quirks]) or 'ordinary'}"
@@ -129,7 +130,7 @@ def read_scenario(text: str) -> Scenario:
     return Scenario(remotes, tuple(read_step(line) for line in said if not line.startswith("remote ")), about)
 
 
-_SETTINGS: Final = ("direction", "conflicts", "service")
+_SETTINGS: Final = ("direction", "conflicts", "service", "guard")
 
 
 def _read_remote(line: str) -> RemoteSpec:
