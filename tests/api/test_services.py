@@ -30,6 +30,8 @@ def test_account_with_its_calendars(api: httpx.Client, folder: Folder) -> None:
     remotes = api.get("/api/v1/accounts/disk/remotes").json()["items"]
     assert {each["name"]: each["calendar"] for each in remotes} == {"work": "work", "home": None}
     assert api.post("/api/v1/accounts/disk/test").json()["state"] == "ok"
+    assert api.patch("/api/v1/accounts/disk", json={"interval": 300}).json()["interval"] == 300
+    assert api.patch("/api/v1/accounts/disk", json={"priority": 2}).json()["interval"] == 300
     problem(api.post("/api/v1/accounts", json=body), 422, "invalid-value")
     assert api.delete("/api/v1/accounts/disk").json() == {"removed": "disk", "calendars": ["work"], "kept": []}
     assert folder.names("work") == ["u"]
