@@ -41,6 +41,7 @@ async def add_account(here: Here, slowly: Slowly, body: bodies.AccountNew) -> Re
     """
     settings = {name: value for name, value in body.credentials.items() if name not in SECRETS | SETTING.keys()}
     secrets = {name: value for name, value in body.credentials.items() if name in SECRETS}
+    services.settle(body.provider, settings, secrets)
     if body.provider != "folder" and not _allows_private(here):
         settings |= SETTING
 
