@@ -90,7 +90,7 @@ class _Account:
 
 
 class Schedule:
-    """At most ``at_once`` jobs at the same time. The chances of ``seed`` spread the looks, so that they do not bunch."""
+    """At most ``at_once`` jobs at a time. Chance, from ``seed``, spreads the looks, so that they do not bunch."""
 
     def __init__(self, *, at_once: int = 50, timing: Timing | None = None, seed: int = 0) -> None:
         self.at_once = at_once
@@ -159,7 +159,7 @@ class Schedule:
         return min(times, default=None)
 
     def done(self, replica: int, outcome: Outcome, now: float, *, resting: float = 0) -> None:
-        """What came of a job for one of its replicas. ``resting``: so many seconds until the breaker lets one through."""
+        """What came of a job for one of its replicas. ``resting``: seconds until the breaker lets one through."""
         known, timing = self._replicas.get(replica), self.timing
         if known is None:
             return
