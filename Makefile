@@ -8,7 +8,7 @@ READY := .venv/.ready
 .PHONY: help test check archives explore fuzz demo bench bench-docs soak kill docs clean
 
 help:
-	@echo "make demo    see calhub work: real CalDAV servers and a folder, then five services at once, in a temporary home"
+	@echo "make demo    see calhub work: real CalDAV servers and a folder, five services at once, rules; in a temporary home"
 	@echo "make test    every check: linter, formatter, strict type checker, tests"
 	@echo "make bench   speed, side by side with vdirsyncer and khal (SIZES=1000,10000 ONLY=pull to choose)"
 	@echo "make soak    the engine against made-up users, services and crashes (SECONDS=60 SEED=1 RUNS=0)"

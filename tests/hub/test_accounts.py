@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from calhub.hub import accounts, events
+from calhub.hub import accounts, events, sql
 from calhub.hub.accounts import Account, Calendar, Replica
 from calhub.hub.database import Hub
 from calhub.hub.errors import Ambiguous, InvalidValue, NotFound
@@ -16,19 +16,19 @@ EVENT = {"title": "Lunch", "start": "2026-11-21T12:00:00", "end": "2026-11-21T13
 
 def count(hub: Hub, table: str) -> int:
     with hub.read() as conn:
-        return int(conn.exec_driver_sql(f"SELECT count(*) FROM {table}").scalar_one())
+        return int(sql.value(conn, f"SELECT count(*) FROM {table}"))
 
 
 def linked_event(hub: Hub, replica: Replica, uid: str = "u1") -> int:
     """An event with a link and an observation in the replica."""
     with hub.transaction() as conn:
         event = events.put_event(conn, replica.calendar_id, uid, EVENT, now=hub.now())
-        conn.exec_driver_sql(
+        conn.execute(
             "INSERT INTO link (replica_id, event_id, remote_id, base_remote, hub_rev, synced) "
             "VALUES (?, ?, ?, '{}', 1, 't')",
             (replica.id, event.id, f"/{uid}"),
         )
-        conn.exec_driver_sql(
+        conn.execute(
             "INSERT INTO observation (replica_id, remote_id, content, seen) VALUES (?, ?, '{}', 't')",
             (replica.id, f"/{uid}"),
         )

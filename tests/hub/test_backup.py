@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from calhub.hub import accounts, events, restored
+from calhub.hub import accounts, events, restored, sql
 from calhub.hub.accounts import Replica
 from calhub.hub.backup import backup, check, restore
 from calhub.hub.database import Hub
@@ -87,7 +87,7 @@ def test_restore(hub: Hub, work: int, replica: Replica, tmp_path: Path) -> None:
     put(hub, work, "old")
     with hub.transaction() as conn:
         accounts.update_replica(conn, replica.id, cursor="c1", phase="steady")
-        conn.exec_driver_sql(
+        conn.execute(
             "INSERT INTO observation (replica_id, remote_id, content, pending, seen) VALUES (?, '/1', '{}', 0, 't')",
             (replica.id,),
         )
@@ -101,7 +101,7 @@ def test_restore(hub: Hub, work: int, replica: Replica, tmp_path: Path) -> None:
     with hub.read() as conn:  # opened before the restore
         assert [one.uid for one in events.events(conn, work)] == ["old"]
         assert accounts.replica(conn, replica.id).cursor is None
-        assert conn.exec_driver_sql("SELECT pending FROM observation").scalar_one() == 1
+        assert sql.value(conn, "SELECT pending FROM observation") == 1
         assert restored.since(conn, replica.id) == 1
     put(hub, work, "newer")
     assert uids(hub.home) == ["old", "newer"]
@@ -193,7 +193,7 @@ def test_check_finds(hub: Hub, work: int, replica: Replica, damage: str, found: 
     put(hub, work, "u1")
     with hub.transaction() as conn:
         accounts.add_calendar(conn, "Other", hub.now())
-        conn.exec_driver_sql(
+        conn.execute(
             "INSERT INTO link (replica_id, event_id, remote_id, base_remote, hub_rev, synced) "
             "VALUES (?, 1, '/1', '{}', 1, 't')",
             (replica.id,),
@@ -209,8 +209,8 @@ def test_check_of_a_damaged_file(hub: Hub, work: int) -> None:
     """Overwritten pages are reported, not raised; what is no database is CorruptDatabase."""
     put(hub, work, "u1")
     with hub.read() as conn:
-        page = conn.exec_driver_sql("SELECT rootpage FROM sqlite_master WHERE name = 'event'").scalar_one()
-        size = conn.exec_driver_sql("PRAGMA page_size").scalar_one()
+        page = sql.value(conn, "SELECT rootpage FROM sqlite_master WHERE name = 'event'")
+        size = sql.value(conn, "PRAGMA page_size")
     hub.close()
     content = bytearray(hub.path.read_bytes())
     content[(page - 1) * size : page * size] = b"\xa5" * size

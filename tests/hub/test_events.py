@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from sqlite3 import IntegrityError
 from typing import Any
 
 import pytest
-from sqlalchemy.exc import IntegrityError
 
 from calhub.calendar.event import Content, InvalidEvent
 from calhub.calendar.recurrence import expand
@@ -34,7 +34,7 @@ def put(hub: Hub, calendar_id: int, uid: str, content: Content, **origin: Any) -
 
 def query(hub: Hub, sql: str, *values: Any) -> list[tuple[Any, ...]]:
     with hub.read() as conn:
-        return [tuple(row) for row in conn.exec_driver_sql(sql, values)]
+        return [tuple(row) for row in conn.execute(sql, values)]
 
 
 def changes(hub: Hub, calendar_id: int) -> list[Change]:
@@ -190,7 +190,7 @@ def test_horizon_moves_on(hub: Hub, work: int) -> None:
     moved = query(hub, "SELECT event_id, recurrence_id, start_ts, end_ts, span FROM occurrence ORDER BY 1, 3")
     with hub.transaction() as conn:
         for one in list(events.events(conn, work)):
-            conn.exec_driver_sql("DELETE FROM occurrence WHERE event_id = ?", (one.id,))
+            conn.execute("DELETE FROM occurrence WHERE event_id = ?", (one.id,))
             horizon.insert(conn, horizon.rows(one.id, work, one.content, *horizon.around(later)))
 
     fresh = query(hub, "SELECT event_id, recurrence_id, start_ts, end_ts, span FROM occurrence ORDER BY 1, 3")
@@ -324,7 +324,7 @@ def test_seq_is_never_used_again(hub: Hub, work: int) -> None:
     """When old rows of the log are removed, the count goes on."""
     put(hub, work, "u1", NOON)
     with hub.transaction() as conn:
-        conn.exec_driver_sql("DELETE FROM change")
+        conn.execute("DELETE FROM change")
 
     assert put(hub, work, "u2", NOON).rev == 2
 

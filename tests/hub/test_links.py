@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
+from sqlite3 import Connection
 
 import pytest
-from sqlalchemy import Connection
 
 from calhub.hub import links, lookup
 from calhub.hub.accounts import Replica

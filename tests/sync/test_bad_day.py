@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from calhub.hub import sql
 from calhub.testing.world import World
 
 
@@ -15,8 +16,8 @@ def test_full_disk_is_one_sentence_and_loses_nothing(world: World) -> None:
     one.put("b", description="x" * 3_000_000)
     before = world.contents
     with world.hub.transaction() as conn:
-        pages = conn.exec_driver_sql("PRAGMA page_count").scalar_one()
-        conn.exec_driver_sql(f"PRAGMA max_page_count = {pages + 5}")
+        pages = sql.value(conn, "PRAGMA page_count")
+        conn.execute(f"PRAGMA max_page_count = {pages + 5}")
 
     [report] = world.sync()
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from calhub.hub import sql
 from calhub.hub.backup import backup, restore
 from calhub.testing.world import Remote, World
 
@@ -23,9 +24,9 @@ def deletes(*remotes: Remote) -> int:
 def lose_base(world: World) -> None:
     """Links, journal and cursors are gone; events and observations are still there."""
     with world.hub.transaction() as conn:
-        conn.exec_driver_sql("DELETE FROM link")
-        conn.exec_driver_sql("DELETE FROM intent")
-        conn.exec_driver_sql("UPDATE replica SET cursor = NULL")
+        conn.execute("DELETE FROM link")
+        conn.execute("DELETE FROM intent")
+        conn.execute("UPDATE replica SET cursor = NULL")
 
 
 def put_back(world: World, file: Path) -> None:
@@ -62,7 +63,7 @@ def test_equal_pairs_are_adopted_without_a_write(world: World) -> None:
     assert one.writes + two.writes == writes
     assert world.conflicts == []
     with world.hub.read() as conn:
-        assert conn.exec_driver_sql("SELECT count(*) FROM link").scalar_one() == 24
+        assert sql.value(conn, "SELECT count(*) FROM link") == 24
     one.edit("e3", title="after")
     world.sync()
     assert two.contents["e3"]["title"] == "after"
@@ -227,7 +228,7 @@ def test_open_intents_in_the_backup(world: World, tmp_path: Path, call: str, whe
     one.service.hook = None
     world.reopen()
     with world.hub.read() as conn:
-        assert conn.exec_driver_sql("SELECT count(*) FROM intent WHERE state = 'open'").scalar_one()
+        assert sql.value(conn, "SELECT count(*) FROM intent WHERE state = 'open'")
     backup(world.hub, tmp_path / "old.db")
     world.settle()
     world.clock.advance(minutes=1)

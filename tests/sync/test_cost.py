@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from calhub.hub import sql
 from calhub.sync.context import Pass
 from calhub.testing.memory import Quirks
 from calhub.testing.world import World
@@ -40,7 +41,7 @@ def cost(home: Path, events: int) -> Cost:
 
 def written(world: World) -> int:
     with world.hub.transaction() as conn:
-        return int(conn.exec_driver_sql("SELECT total_changes()").scalar_one())
+        return int(sql.value(conn, "SELECT total_changes()"))
 
 
 def test_cost_follows_the_changes(tmp_path: Path) -> None:

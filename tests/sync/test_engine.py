@@ -487,8 +487,8 @@ def test_lost_links_are_found_again_without_a_write(world: World) -> None:
     before, writes = world.contents, one.writes + two.writes
     with world.hub.transaction() as conn:
         for table in ("link", "observation", "intent", "retry"):
-            conn.exec_driver_sql(f"DELETE FROM {table}")
-        conn.exec_driver_sql("UPDATE replica SET cursor = NULL, hub_seq = 0, phase = 'initial'")
+            conn.execute(f"DELETE FROM {table}")
+        conn.execute("UPDATE replica SET cursor = NULL, hub_seq = 0, phase = 'initial'")
 
     world.sync()
 

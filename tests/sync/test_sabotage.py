@@ -12,7 +12,7 @@ from uuid import uuid4
 
 import pytest
 
-from calhub.hub import events, journal, links
+from calhub.hub import events, journal, links, sql
 from calhub.sync import engine, guard, observe, plan, pull, push
 from calhub.testing.memory import MemoryProvider, MemoryService
 from calhub.testing.simulation.soak import Stage, play_scenario, stage
@@ -53,7 +53,7 @@ def on_a_hub_where(*statements: str) -> Callable[[Patch], None]:
             remote = plain(world, **given)
             with world.hub.transaction() as conn:
                 for statement in statements:
-                    conn.exec_driver_sql(statement)
+                    conn.execute(statement)
             return remote
 
         patch.setattr(World, "add_remote", changed)
@@ -101,7 +101,7 @@ def forgets_tombstones(patch: Patch) -> None:
 
     def and_everything_about_it(conn: Any, event_id: int, **given: Any) -> None:
         plain(conn, event_id, **given)
-        conn.exec_driver_sql("DELETE FROM link WHERE event_id = ?", (event_id,))
+        conn.execute("DELETE FROM link WHERE event_id = ?", (event_id,))
         events.purge_event(conn, event_id)
 
     patch.setattr(events, "delete_event", and_everything_about_it)
@@ -166,7 +166,7 @@ def writes_what_is_written(patch: Patch) -> None:
 
     def all_of_them(conn: Any, *given: Any, everything: bool) -> list[int]:
         found = plain(conn, *given, everything=everything)
-        return found if everything else list(conn.exec_driver_sql("SELECT id FROM event").scalars())
+        return found if everything else list(sql.column(conn, "SELECT id FROM event"))
 
     patch.setattr(links, "dirty_events", all_of_them)
 

@@ -13,11 +13,10 @@ from calhub.cli.failures import CommandError, usage
 from calhub.cli.output import Json, emit, note, table
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
-
     from calhub.cli.credentials import Credentials
     from calhub.hub.accounts import Account
     from calhub.hub.database import Hub
+    from calhub.hub.sql import Connection
     from calhub.providers.base import RemoteCalendar
     from calhub.providers.vault import MemoryVault
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated
@@ -13,10 +15,10 @@ from calhub.cli.failures import CommandError, usage
 from calhub.cli.output import Json, emit, note, table
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
-
     from calhub.hub.accounts import Calendar, Replica
     from calhub.hub.database import Hub
+    from calhub.hub.rules import Rule
+    from calhub.hub.sql import Connection
 
 app = typer.Typer(help="Calendars of the hub.")
 
@@ -97,6 +99,8 @@ def remove(
     With --keep-remote nothing is deleted at a remote. Without it, the events are also deleted in every remote calendar
     that takes writes, after a question (or with --yes); the remote calendars themselves stay. An event that was
     changed there since the last sync is not deleted: then the calendar stays too, and the command fails.
+
+    The rules from and to the calendar go with it, and so do the copies made from it, but with --keep-remote.
     """
     from calhub.hub import accounts
 
@@ -105,19 +109,51 @@ def remove(
         with hub.read() as conn:
             calendar = accounts.calendar(conn, name)
             parts = [] if keep_remote else _linked(conn, calendar)
+            copies = {} if keep_remote else _copies(conn, calendar)
         number = sum(len(part.items) for part in parts)
-        if number:
-            where = ", ".join(f"{part.replica.remote_name} ({part.replica.account})" for part in parts if part.items)
-            confirm(
-                f"Delete {number} events at {where}?",
-                yes,
-                "Use --keep-remote to remove the calendar from the hub only.",
-            )
+        lost = _lost(parts, copies)
+        if lost:
+            confirm(f"Delete {lost}?", yes, "Use --keep-remote to remove the calendar from the hub only.")
             _delete_remote(here, hub, parts)
         with hub.transaction() as conn:
+            gone = _remove_rules(conn, calendar, hub.now(), keep_copies=keep_remote)
             accounts.remove_calendar(conn, calendar.id)
+    for each in gone:
+        note(f"Removed rule {each.id} ({each.kind}) from {each.source} to {each.target}.")
     document = {"removed": calendar.name, "deleted_at_remotes": number}
     emit(document, json, lambda: note(f"Removed {calendar.name}; {number} events were deleted at remotes."))
+
+
+def _copies(conn: Connection, calendar: Calendar) -> dict[str, int]:
+    """How many copies rules have made of the calendar's events, by the calendar they are in."""
+    from calhub.hub import rules
+
+    counted: Counter[str] = Counter()
+    for rule in rules.rules(conn, calendar_id=calendar.id):
+        if rule.source_id == calendar.id:
+            counted[rule.target] += rules.copy_count(conn, rule.id)
+    return +counted
+
+
+def _lost(parts: list[_Part], copies: Mapping[str, int]) -> str:
+    """What will be deleted elsewhere, for a question; empty if nothing."""
+    number = sum(len(part.items) for part in parts)
+    where = ", ".join(f"{part.replica.remote_name} ({part.replica.account})" for part in parts if part.items)
+    found = [f"{number} events at {where}"] if number else []
+    if copies:
+        found.append(f"{sum(copies.values())} copies of its events in {', '.join(copies)}")
+    return " and ".join(found)
+
+
+def _remove_rules(conn: Connection, calendar: Calendar, now: str, *, keep_copies: bool) -> list[Rule]:
+    """Remove the rules from and to a calendar that is to go itself, with all copies in it."""
+    from calhub.hub import rules
+
+    found = rules.rules(conn, calendar_id=calendar.id)
+    for each in found:
+        kept = keep_copies or each.target_id == calendar.id
+        rules.remove_rule(conn, each.id, keep_copies=kept, now=now)
+    return found
 
 
 @dataclass
@@ -129,21 +165,16 @@ class _Part:
 
 
 def _linked(conn: Connection, calendar: Calendar) -> list[_Part]:
-    from sqlalchemy import select
-
     from calhub.hub import accounts
-    from calhub.hub.schema import event, link
 
+    query = (
+        "SELECT e.uid, l.remote_id, l.version FROM link l JOIN event e ON e.id = l.event_id "
+        "WHERE l.replica_id = ? ORDER BY l.id"
+    )
     parts = []
     for replica in accounts.replicas(conn, calendar_id=calendar.id):
         if replica.direction != "pull" and replica.access in ("owner", "writer"):
-            rows = conn.execute(
-                select(event.c.uid, link.c.remote_id, link.c.version)
-                .join_from(link, event)
-                .where(link.c.replica_id == replica.id)
-                .order_by(link.c.id)
-            )
-            parts.append(_Part(replica, [(row.uid, row.remote_id, row.version) for row in rows]))
+            parts.append(_Part(replica, [tuple(row) for row in conn.execute(query, (replica.id,))]))
     return parts
 
 

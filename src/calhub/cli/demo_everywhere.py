@@ -11,8 +11,7 @@ import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
-from datetime import timedelta
-from typing import Final, TypedDict
+from typing import Final
 
 from rich.console import Console
 from rich.table import Table
@@ -25,11 +24,6 @@ from calhub.testing.people import Entry, entries_of
 _TITLES: Final = {
     "google": "Google", "microsoft": "Microsoft", "notion": "Notion", "caldav": "CalDAV", "folder": "folder",
 }  # fmt: skip
-
-
-class Times(TypedDict):
-    start: str
-    end: str
 
 
 def act(console: Console, stack: ExitStack) -> None:
@@ -51,11 +45,11 @@ def _fill(demo: Demo, services: Everywhere) -> None:
     demo.heading("Five services, with one event each")
     demo.note("All are emulated on this machine; calhub talks to them by HTTP, as it does to the real ones.")
     people = services.people
-    people["google"].add(title="Budget review", location="Room 1", **_at(demo, 0, 10))
-    people["microsoft"].add(title="Team lunch", location="Canteen", categories=["food"], **_at(demo, 1, 12))
-    people["notion"].add(title="Offsite", start=_day(demo, 2), end=_day(demo, 4))
-    people["caldav"].add(title="Stand-up", weeks=8, **_at(demo, 0, 9))
-    people["folder"].add(title="Newsletter", **_at(demo, 4, 16))
+    people["google"].add(title="Budget review", location="Room 1", **demo.at(0, 10))
+    people["microsoft"].add(title="Team lunch", location="Canteen", categories=["food"], **demo.at(1, 12))
+    people["notion"].add(title="Offsite", start=demo.day(2), end=demo.day(4))
+    people["caldav"].add(title="Stand-up", weeks=8, **demo.at(0, 9))
+    people["folder"].add(title="Newsletter", **demo.at(4, 16))
     _show(demo, services, ())
 
 
@@ -79,15 +73,15 @@ def _edit(demo: Demo, services: Everywhere) -> None:
     demo.heading("Edits on all sides, before anybody has synced")
     people = services.people
     demo.note("At Google: the lunch, which came from Microsoft, is moved to 13:00.")
-    people["google"].edit("Team lunch", **_at(demo, 1, 13))
+    people["google"].edit("Team lunch", **demo.at(1, 13))
     demo.note("At Microsoft: next week's stand-up, a series from CalDAV, is moved to Tuesday at 11:00.")
-    people["microsoft"].edit_instance("Stand-up", _day(demo, 7), **_at(demo, 8, 11))
+    people["microsoft"].edit_instance("Stand-up", demo.day(7), **demo.at(8, 11))
     demo.note("In Notion: the budget review, which came from Google, gets a category.")
     people["notion"].edit("Budget review", categories=["finance"])
     demo.note("Over CalDAV: the same budget review gets another place.")
     people["caldav"].edit("Budget review", location="Room 7")
     demo.note("In the folder: the stand-up in two weeks is cancelled. At Google: the newsletter is deleted.")
-    people["folder"].cancel_instance("Stand-up", _day(demo, 14))
+    people["folder"].cancel_instance("Stand-up", demo.day(14))
     people["google"].delete("Newsletter")
     demo.note("In calhub itself: the offsite, which came from Notion, gets another title.")
     (offsite,) = demo.ask("search", "Offsite")
@@ -104,15 +98,15 @@ def _compare(demo: Demo, services: Everywhere) -> None:
     if wrong:
         raise DemoFailed(f"not the same as in calhub: {', '.join(wrong)}")
     expected = {
-        (_at(demo, 1, 13)["start"], "Team lunch", "Canteen", ("food",)),
-        (_at(demo, 8, 11)["start"], "Stand-up", "", ()),
-        (_at(demo, 0, 9)["start"], "Stand-up", "", ()),
-        (_at(demo, 0, 10)["start"], "Budget review", "Room 7", ("finance",)),
-        (_day(demo, 2), "Offsite at the lake", "", ()),
+        (demo.at(1, 13)["start"], "Team lunch", "Canteen", ("food",)),
+        (demo.at(8, 11)["start"], "Stand-up", "", ()),
+        (demo.at(0, 9)["start"], "Stand-up", "", ()),
+        (demo.at(0, 10)["start"], "Budget review", "Room 7", ("finance",)),
+        (demo.day(2), "Offsite at the lake", "", ()),
     }
     if {(each.start, each.title, each.location, each.categories) for each in hub} != expected:
         raise DemoFailed("an edit was lost, or one came back")
-    if [each.cancelled for each in hub if each.repeats] != [(_day(demo, 14),)]:
+    if [each.cancelled for each in hub if each.repeats] != [(demo.day(14),)]:
         raise DemoFailed("the cancelled stand-up is not cancelled")
     demo.console.print(
         "[bold green]All equal.[/] Google has no categories and shows none; what is edited there loses none elsewhere."
@@ -153,13 +147,3 @@ def _title(entry: Entry) -> str:
 def _when(entry: Entry) -> str:
     when = entry.start.replace("T", " ")[:16]
     return when + (f", not on {', '.join(entry.cancelled)}" if entry.cancelled else "")
-
-
-def _day(demo: Demo, number: int) -> str:
-    """So many days from this week's Monday on."""
-    return (demo.monday + timedelta(days=number)).isoformat()
-
-
-def _at(demo: Demo, number: int, hour: int) -> Times:
-    day = _day(demo, number)
-    return {"start": f"{day}T{hour:02}:00:00", "end": f"{day}T{hour + 1:02}:00:00"}

@@ -1,4 +1,4 @@
-"""What both parts of the demo need: a home that is gone afterwards, and its commands, shown with their output."""
+"""What all parts of the demo need: a home that is gone afterwards, and its commands, shown with their output."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypedDict
 
 from rich.console import Console
 
@@ -21,6 +21,13 @@ from calhub.testing.remotes import OtherProgram
 
 class DemoFailed(Exception):
     """Something was not as promised; the message says what."""
+
+
+class Times(TypedDict):
+    """Wall times, as people type them."""
+
+    start: str
+    end: str
 
 
 @dataclass
@@ -87,6 +94,15 @@ class Demo:
                 self.note(f"A further sync of {len(runs)} replicas: nothing to write, anywhere.")
                 return
         raise DemoFailed(f"syncing again and again still writes something: {runs}")
+
+    def day(self, number: int) -> str:
+        """So many days from this week's Monday on."""
+        return (self.monday + timedelta(days=number)).isoformat()
+
+    def at(self, number: int, hour: int) -> Times:
+        """An hour of that day."""
+        day = self.day(number)
+        return {"start": f"{day}T{hour:02}:00:00", "end": f"{day}T{hour + 1:02}:00:00"}
 
     def part(self, text: str) -> None:
         self.console.print()

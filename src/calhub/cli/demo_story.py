@@ -24,7 +24,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from calhub.cli import demo_everywhere
+from calhub.cli import demo_everywhere, demo_rules
 from calhub.cli.demo_events import (
     BUDGET,
     DENTIST,
@@ -68,10 +68,9 @@ def run() -> int:
     began = time.monotonic()
     try:
         with _interrupted_by(signal.SIGTERM, signal.SIGHUP):
-            with ExitStack() as stack:
-                _act(console, stack)
-            with ExitStack() as stack:
-                demo_everywhere.act(console, stack)
+            for act in (_act, demo_everywhere.act, demo_rules.act):
+                with ExitStack() as stack:
+                    act(console, stack)
     except (DemoFailed, ServerFailed, HTTPError, OSError) as failure:
         console.print(f"\n[bold red]The demo failed:[/] {escape(str(failure))}")
         return 1

@@ -153,6 +153,7 @@ def edit(
         else:
             changed = {key: edit_content(stored.content, **changes)}
         _write(here, hub, stored.calendar_id, changed, atomic)
+        _mention_rule(hub, stored)
         _show(hub, stored.calendar_id, key, json)
 
 
@@ -189,6 +190,7 @@ def delete(
         elif following is not None:
             content, _ = split_following(stored.content, following)
         _write(here, hub, stored.calendar_id, {stored.uid: content}, atomic)
+        _mention_rule(hub, stored)
     emit({"deleted": [stored.uid]}, json, lambda: note(f"Deleted{' from' if content else ''} {stored.uid}."))
 
 
@@ -213,6 +215,7 @@ def move(
                 raise usage(f'"{goal.name}" has an event "{stored.uid}" already.', "Delete one of the two first.")
             events.put_event(conn, goal.id, stored.uid, stored.content, now=hub.now())
             events.delete_event(conn, stored.id, now=hub.now())
+        _mention_rule(hub, stored)
         _show(hub, goal.id, stored.uid, json)
 
 
@@ -224,6 +227,19 @@ def _find(hub: Hub, uid: str, calendar: str | None) -> StoredEvent:
 
     with hub.read() as conn:
         return events.find_event(conn, uid, calendar)
+
+
+def _mention_rule(hub: Hub, stored: StoredEvent) -> None:
+    """Say what becomes of a person's edit where the event is a copy."""
+    from calhub.hub import rules
+
+    with hub.read() as conn:
+        origin = rules.origin(conn, stored.calendar_id, stored.uid)
+        if origin is None:
+            return
+        keeps = rules.rule(conn, origin["rule"]).options.get("on_edit") == "keep"
+    what = "it leaves this edit alone" if keeps else "it puts it back with the next calhub sync"
+    note(f"This is a copy that rule {origin['rule']} made from {origin['calendar']}; {what}.")
 
 
 def _write(here: Session, hub: Hub, calendar_id: int, changed: Mapping[str, Content | None], atomic: bool) -> None:

@@ -39,6 +39,7 @@ GROUPS: Final = {
     "account": ("accounts", "app"),
     "calendar": ("calendars", "app"),
     "replica": ("replicas", "app"),
+    "rule": ("rules", "app"),
     "event": ("events", "app"),
     "conflict": ("inbox", "conflict"),
     "hold": ("inbox", "hold"),
@@ -139,4 +140,6 @@ def main() -> None:
     """The entry point of the installed command."""
     gc.set_threshold(100_000, 20)  # a command makes millions of objects and hardly a cycle
     sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]  # httpx's own command would load rich
-    sys.exit(run(sys.argv[1:]))
+    code = run(sys.argv[1:])
+    gc.freeze()  # nor is a last look for cycles worth its time, a fifth of a pass with nothing to do
+    sys.exit(code)

@@ -13,10 +13,9 @@ from calhub.cli.failures import usage
 from calhub.cli.output import Json, emit, note, table
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
-
     from calhub.hub.accounts import Calendar, Replica
     from calhub.hub.database import Hub
+    from calhub.hub.sql import Connection
     from calhub.providers.base import Provider, RemoteCalendar
 
 app = typer.Typer(help="Replicas: which calendar goes with which remote calendar, and how.")

@@ -59,6 +59,11 @@ def undo(
         raise typer.Exit(FAILED)
 
 
+def _origin(of: Shape | None) -> str:
+    """What a copy was made from, for people; empty for an event that is no copy."""
+    return "" if of is None else f"{of['uid'] or 'several events'} in {of['calendar']} (rule {of['rule']})"
+
+
 def why(
     context: typer.Context,
     uid: Annotated[str, typer.Argument(metavar="UID", help="The event's UID.")],
@@ -76,7 +81,9 @@ def why(
 
     def render() -> None:
         held = {name: ", ".join(map(str, found[name])) for name in ("conflicts", "holds")}
-        fields({"event": found["uid"], "calendar": found["calendar"], **held})
+        copies = ", ".join(f"{each['calendar']} (rule {each['rule']})" for each in found["copies"])
+        origin = _origin(found["copy_of"])
+        fields({"event": found["uid"], "calendar": found["calendar"], "copies": copies, "copy of": origin, **held})
         print()
         rows = [
             (

@@ -16,9 +16,9 @@ from calhub.cli.failures import CommandError, usage
 from calhub.cli.output import Json, emit, note, progress, table
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
-
     from calhub.calendar.event import Content
+    from calhub.hub.database import Hub
+    from calhub.hub.sql import Connection
 
 
 def import_(
@@ -52,7 +52,7 @@ def import_(
             except InvalidEvent as error:
                 raise CommandError(str(error), "Nothing was imported; get the file again.") from error
             with hub.transaction() as conn:
-                counts = _put(conn, chosen.id, good, bad, now=hub.now())
+                counts = _put(hub, conn, chosen.id, good, bad)
     document = {**counts, "quarantined": bad}
 
     def render() -> None:
@@ -78,26 +78,27 @@ _BATCH = 500
 
 
 def _put(
-    conn: Connection, calendar_id: int, good: Sequence[tuple[str, Content]], bad: list[dict[str, Any]], *, now: str
+    hub: Hub, conn: Connection, calendar_id: int, good: Sequence[tuple[str, Content]], bad: list[dict[str, Any]]
 ) -> dict[str, int]:
     """Store the events and count what became of them; those the hub cannot keep are added to ``bad``."""
     from calhub.calendar.event import InvalidEvent
     from calhub.hub import events
     from calhub.hub.lookup import events_by_uid
 
+    now = hub.now()
     counts = {"created": 0, "updated": 0, "unchanged": 0}
     for place in range(0, len(good), _BATCH):
         batch = good[place : place + _BATCH]
         before = events_by_uid(conn, calendar_id, [uid for uid, _ in batch])
         rows = [(calendar_id, uid, content) for uid, content in batch]
         try:
-            with conn.begin_nested():
+            with hub.transaction():  # a savepoint
                 stored = events.put_events(conn, rows, now=now)
         except InvalidEvent:
             stored = []
             for row in rows:
                 try:
-                    with conn.begin_nested():
+                    with hub.transaction():  # a savepoint
                         stored.append(events.put_event(conn, *row, now=now))
                 except InvalidEvent as error:
                     bad.append({"uid": row[1], "reason": str(error)})

@@ -11,14 +11,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, delete, exists, insert, or_, select, update
-from sqlalchemy.exc import IntegrityError
-
-from calhub.hub import schema
+from calhub.hub import sql
 from calhub.hub.breaker import Breaker
 from calhub.hub.database import instant
 from calhub.hub.errors import Ambiguous, InvalidValue, NotFound
 from calhub.hub.jsontext import dumps, loads
+from calhub.hub.sql import Connection, IntegrityError, Row
 
 Settings = dict[str, Any]
 Thing = TypeVar("Thing")
@@ -70,19 +68,13 @@ class Replica:
     hub_seq: int
 
 
-_a, _c, _r = schema.account.c, schema.calendar.c, schema.replica.c
-_ACCOUNTS: Final[Select[Any]] = select(_a.id, _a.name, _a.provider, _a.settings, _a.state, _a.error).order_by(_a.id)
-_CALENDARS: Final[Select[Any]] = select(_c.id, _c.name, _c.color, _c.time_zone).order_by(_c.id)
-_REPLICAS: Final[Select[Any]] = (
-    select(
-        _r.id, _r.calendar_id, _c.name.label("calendar"), _r.account_id, _a.name.label("account"), _a.provider,
-        _r.remote_id, _r.remote_name, _r.access, _r.direction, _r.conflicts, _r.settings, _r.state, _r.error,
-        _r.last_success, _r.cursor, _r.phase, _r.hub_seq,
-    )
-    .join_from(schema.replica, schema.calendar)
-    .join(schema.account, _a.id == _r.account_id)
-    .order_by(_r.id)
-)  # fmt: skip
+_ACCOUNTS: Final = "SELECT id, name, provider, settings, state, error FROM account"
+_CALENDARS: Final = "SELECT id, name, color, time_zone FROM calendar"
+_REPLICAS: Final = (
+    "SELECT r.id, r.calendar_id, c.name AS calendar, r.account_id, a.name AS account, a.provider, r.remote_id, "
+    "r.remote_name, r.access, r.direction, r.conflicts, r.settings, r.state, r.error, r.last_success, r.cursor, "
+    "r.phase, r.hub_seq FROM replica r JOIN calendar c ON c.id = r.calendar_id JOIN account a ON a.id = r.account_id"
+)
 
 _ADDRESS: Final = re.compile(r"[^@\s/:]+@[^@\s/:]+\.[^@\s/:.]+")
 
@@ -100,15 +92,15 @@ _MUTABLE: Final = frozenset(
 
 def add_account(conn: Connection, name: str, provider: str, settings: Mapping[str, Any], now: str) -> Account:
     """Store a new account. Raises `InvalidValue` for an empty name or one that is taken."""
-    _check_name("account", name, conn.execute(select(exists().where(_a.name == name))).scalar_one())
+    _check_name("account", name, sql.value(conn, "SELECT EXISTS (SELECT 1 FROM account WHERE name = ?)", (name,)))
     values = {"name": name, "provider": provider, "settings": dumps(settings), "created": now}
-    conn.execute(insert(schema.account).values(values))
+    sql.insert(conn, "account", values)
     return account(conn, name)
 
 
 def account(conn: Connection, name: str | int) -> Account:
     """The account with this name or id. Raises `NotFound`."""
-    found = _named(name, _a.id, _a.name, lambda where: [_account(r) for r in conn.execute(_ACCOUNTS.where(where))])
+    found = [_account(row) for row in conn.execute(f"{_ACCOUNTS} WHERE {_named('id', 'name')}", _key(name))]
     return _only(
         found, "account", name, lambda: [one.name for one in accounts(conn)], lambda one: f"{one.id} ({one.name})"
     )
@@ -116,63 +108,61 @@ def account(conn: Connection, name: str | int) -> Account:
 
 def accounts(conn: Connection) -> list[Account]:
     """All accounts, oldest first."""
-    return [_account(row) for row in conn.execute(_ACCOUNTS)]
+    return [_account(row) for row in conn.execute(f"{_ACCOUNTS} ORDER BY id")]
 
 
 def set_account_state(conn: Connection, account_id: int, state: str, error: str | None) -> None:
     """Set how the account fares (``ok``, ``needs_login``, ``failing``, ``paused``) and why."""
-    conn.execute(update(schema.account).where(_a.id == account_id).values(state=state, error=error))
+    sql.update(conn, "account", account_id, {"state": state, "error": error})
 
 
 def set_account_settings(conn: Connection, account_id: int, settings: Mapping[str, Any]) -> None:
     """Replace the account's settings."""
-    conn.execute(update(schema.account).where(_a.id == account_id).values(settings=dumps(settings)))
+    sql.update(conn, "account", account_id, {"settings": dumps(settings)})
 
 
 def breaker(conn: Connection, account_id: int) -> Breaker:
     """The account's circuit breaker; closed where nothing has failed lately."""
-    table = schema.breaker
-    row = conn.execute(select(table).where(table.c.account_id == account_id)).one_or_none()
+    row = sql.first(conn, "SELECT state, failures, until FROM breaker WHERE account_id = ?", (account_id,))
     if row is None:
         return Breaker()
-    return Breaker(row.state, row.failures, None if row.until is None else datetime.fromisoformat(row.until))
+    state, failures, until = row
+    return Breaker(state, failures, None if until is None else datetime.fromisoformat(until))
 
 
 def set_breaker(conn: Connection, account_id: int, value: Breaker) -> None:
     """Store the account's circuit breaker."""
-    conn.execute(delete(schema.breaker).where(schema.breaker.c.account_id == account_id))
+    conn.execute("DELETE FROM breaker WHERE account_id = ?", (account_id,))
     if value != Breaker():
         until = None if value.until is None else instant(value.until)
         row = {"account_id": account_id, "state": value.state, "failures": value.failures, "until": until}
-        conn.execute(insert(schema.breaker).values(row))
+        sql.insert(conn, "breaker", row)
 
 
 def remove_account(conn: Connection, account_id: int) -> None:
     """Remove the account, its secrets and its replicas; calendars and their events stay, and every remote as it is."""
     for one in replicas(conn, account_id=account_id):
         remove_replica(conn, one.id)
-    conn.execute(delete(schema.account).where(_a.id == account_id))
+    conn.execute("DELETE FROM account WHERE id = ?", (account_id,))
 
 
 def set_secret(conn: Connection, account_id: int, name: str, sealed: str) -> None:
     """Store a secret as sealed by `calhub.ops.secrets.seal`, replacing an earlier one of that name."""
-    table = schema.secret
-    conn.execute(delete(table).where(table.c.account_id == account_id, table.c.name == name))
-    conn.execute(insert(table).values(account_id=account_id, name=name, sealed=sealed))
+    conn.execute(
+        "INSERT OR REPLACE INTO secret (account_id, name, sealed) VALUES (?, ?, ?)", (account_id, name, sealed)
+    )
 
 
 def replace_secrets(conn: Connection, account_id: int, sealed: Mapping[str, str]) -> None:
     """Make these, by name and as sealed, all the secrets of the account."""
-    conn.execute(delete(schema.secret).where(schema.secret.c.account_id == account_id))
+    conn.execute("DELETE FROM secret WHERE account_id = ?", (account_id,))
     for name, text in sealed.items():
         set_secret(conn, account_id, name, text)
 
 
 def sealed_secrets(conn: Connection, account_id: int) -> dict[str, str]:
     """The account's secrets by name, still sealed."""
-    table = schema.secret
-    rows = conn.execute(select(table.c.name, table.c.sealed).where(table.c.account_id == account_id))
-    return {row.name: row.sealed for row in rows}
+    return dict(conn.execute("SELECT name, sealed FROM secret WHERE account_id = ?", (account_id,)).fetchall())
 
 
 # Calendars
@@ -184,16 +174,12 @@ def add_calendar(
     """Store a new, empty calendar. Raises `InvalidValue` for an empty name or one that is taken."""
     _check_name("calendar", name, _calendar_exists(conn, name))
     values = {"name": name, "color": color, "time_zone": time_zone, "created": now}
-    key = conn.execute(insert(schema.calendar).values(values)).inserted_primary_key
-    assert key is not None  # an insert of one row has one
-    return Calendar(key[0], name, color, time_zone)
+    return Calendar(sql.insert(conn, "calendar", values), name, color, time_zone)
 
 
 def calendar(conn: Connection, id_or_name: int | str) -> Calendar:
     """The calendar with this id or exact name. Raises `NotFound`, `Ambiguous`."""
-    found = _named(
-        id_or_name, _c.id, _c.name, lambda where: [Calendar(*row) for row in conn.execute(_CALENDARS.where(where))]
-    )
+    found = [Calendar(*row) for row in conn.execute(f"{_CALENDARS} WHERE {_named('id', 'name')}", _key(id_or_name))]
     return _only(
         found, "calendar", id_or_name, lambda: [one.name for one in calendars(conn)],
         lambda one: f"{one.id} ({one.name})",
@@ -202,25 +188,23 @@ def calendar(conn: Connection, id_or_name: int | str) -> Calendar:
 
 def calendars(conn: Connection) -> list[Calendar]:
     """All calendars, oldest first."""
-    return [Calendar(*row) for row in conn.execute(_CALENDARS)]
+    return [Calendar(*row) for row in conn.execute(f"{_CALENDARS} ORDER BY id")]
 
 
 def rename_calendar(conn: Connection, calendar_id: int, name: str) -> None:
     """Rename in the hub only. Raises `InvalidValue` when another calendar has the name."""
-    taken = conn.execute(select(exists().where(_c.name == name, _c.id != calendar_id))).scalar_one()
-    _check_name("calendar", name, taken)
-    conn.execute(update(schema.calendar).where(_c.id == calendar_id).values(name=name))
+    taken = "SELECT EXISTS (SELECT 1 FROM calendar WHERE name = ? AND id != ?)"
+    _check_name("calendar", name, sql.value(conn, taken, (name, calendar_id)))
+    sql.update(conn, "calendar", calendar_id, {"name": name})
 
 
 def remove_calendar(conn: Connection, calendar_id: int) -> None:
     """Remove the calendar with its replicas and events, without tombstones; every remote stays as it is."""
     for one in replicas(conn, calendar_id=calendar_id):
         remove_replica(conn, one.id)
-    conn.exec_driver_sql(
-        "DELETE FROM event_search WHERE rowid IN (SELECT id FROM event WHERE calendar_id = ?)", (calendar_id,)
-    )
-    conn.execute(delete(schema.event).where(schema.event.c.calendar_id == calendar_id))
-    conn.execute(delete(schema.calendar).where(_c.id == calendar_id))
+    conn.execute("DELETE FROM event_search WHERE rowid IN (SELECT id FROM event WHERE calendar_id = ?)", (calendar_id,))
+    conn.execute("DELETE FROM event WHERE calendar_id = ?", (calendar_id,))
+    conn.execute("DELETE FROM calendar WHERE id = ?", (calendar_id,))
 
 
 def owner_addresses(conn: Connection, calendar_id: int) -> frozenset[str]:
@@ -257,8 +241,8 @@ def add_replica(
     settings: Mapping[str, Any] | None = None,
 ) -> Replica:
     """Tie a calendar to a remote calendar. Raises `InvalidValue` when that remote has a replica already."""
-    same_remote = (_r.account_id == account_id) & (_r.remote_id == remote_id)
-    for row in conn.execute(_REPLICAS.where(same_remote)):
+    same_remote = f"{_REPLICAS} WHERE r.account_id = ? AND r.remote_id = ?"
+    for row in conn.execute(same_remote, (account_id, remote_id)):
         other = _replica(row)
         raise InvalidValue(
             f'The remote calendar "{other.remote_name}" is tied to the calendar "{other.calendar}" already '
@@ -276,29 +260,23 @@ def add_replica(
         "settings": dumps(settings or {}),
         "created": now,
     }
-    conn.execute(insert(schema.replica).values(values))
-    return _replica(conn.execute(_REPLICAS.where(same_remote)).one())
+    return replica(conn, sql.insert(conn, "replica", values))
 
 
 def replica(conn: Connection, id_or_remote_name: int | str) -> Replica:
     """The replica with this id, or the only one with this remote name. Raises `NotFound`, `Ambiguous`."""
-    found = _named(
-        id_or_remote_name,
-        _r.id,
-        _r.remote_name,
-        lambda where: [_replica(row) for row in conn.execute(_REPLICAS.where(where))],
-    )
+    query = f"{_REPLICAS} WHERE {_named('r.id', 'r.remote_name')} ORDER BY r.id"
+    found = [_replica(row) for row in conn.execute(query, _key(id_or_remote_name))]
     return _only(found, "replica", id_or_remote_name, lambda: [_describe(one) for one in replicas(conn)], _describe)
 
 
 def replicas(conn: Connection, calendar_id: int | None = None, account_id: int | None = None) -> list[Replica]:
     """The replicas of a calendar, of an account, of both, or all; oldest first."""
-    query = _REPLICAS
-    if calendar_id is not None:
-        query = query.where(_r.calendar_id == calendar_id)
-    if account_id is not None:
-        query = query.where(_r.account_id == account_id)
-    return [_replica(row) for row in conn.execute(query)]
+    wanted = {"r.calendar_id": calendar_id, "r.account_id": account_id}
+    given = {name: key for name, key in wanted.items() if key is not None}
+    where = " AND ".join(f"{name} = ?" for name in given) or "1"
+    query = f"{_REPLICAS} WHERE {where} ORDER BY r.id"
+    return [_replica(row) for row in conn.execute(query, tuple(given.values()))]
 
 
 def update_replica(conn: Connection, replica_id: int, **columns: Any) -> None:
@@ -309,7 +287,7 @@ def update_replica(conn: Connection, replica_id: int, **columns: Any) -> None:
     if "settings" in columns:
         columns["settings"] = dumps(columns["settings"])
     try:
-        conn.execute(update(schema.replica).where(_r.id == replica_id).values(columns))
+        sql.update(conn, "replica", replica_id, columns)
     except IntegrityError as error:  # SQLite has undone the statement alone
         values = ", ".join(f"{key} = {value!r}" for key, value in columns.items() if key != "cursor")
         raise InvalidValue(f"A replica cannot have {values}.") from error
@@ -320,11 +298,10 @@ def remove_replica(conn: Connection, replica_id: int) -> None:
 
     Tombstones that only this replica's links kept are removed with them.
     """
-    linked = [row[0] for row in conn.exec_driver_sql(_TOMBSTONES_LINKED, (replica_id,))]
-    conn.execute(delete(schema.link).where(schema.link.c.replica_id == replica_id))
-    conn.execute(delete(schema.replica).where(_r.id == replica_id))
-    for event_id in linked:
-        conn.exec_driver_sql(_DROP_TOMBSTONE, (event_id, event_id))
+    linked = sql.column(conn, _TOMBSTONES_LINKED, (replica_id,))
+    conn.execute("DELETE FROM link WHERE replica_id = ?", (replica_id,))
+    conn.execute("DELETE FROM replica WHERE id = ?", (replica_id,))
+    conn.executemany(_DROP_TOMBSTONE, [(event_id, event_id) for event_id in linked])
 
 
 _TOMBSTONES_LINKED: Final = (
@@ -336,32 +313,29 @@ _DROP_TOMBSTONE: Final = "DELETE FROM event WHERE id = ? AND NOT EXISTS (SELECT 
 # Rows to values, names to rows
 
 
-def _account(row: Row[Any]) -> Account:
-    return Account(row.id, row.name, row.provider, loads(row.settings), row.state, row.error)
+def _account(row: Row) -> Account:
+    return Account(**{**dict(row), "settings": loads(row["settings"])})
 
 
-def _replica(row: Row[Any]) -> Replica:
-    values = dict(row._mapping)
-    values["settings"] = loads(row.settings)
-    return Replica(**values)
+def _replica(row: Row) -> Replica:
+    return Replica(**{**dict(row), "settings": loads(row["settings"])})
 
 
 def _describe(one: Replica) -> str:
     return f"{one.id} ({one.remote_name}, {one.account}, in {one.calendar})"
 
 
-def _named(
-    name: int | str,
-    id_column: ColumnElement[Any],
-    name_column: ColumnElement[Any],
-    rows: Callable[[ColumnElement[bool]], Sequence[Thing]],
-) -> Sequence[Thing]:
+def _named(id_column: str, name_column: str) -> str:
+    """The condition for a thing that goes by its id or its name; `_key` has its parameters."""
+    return f"({id_column} = :id OR {name_column} = :name)"
+
+
+def _key(name: int | str) -> dict[str, Any]:
     if isinstance(name, int):
-        return rows(id_column == name)
+        return {"id": name, "name": None}
     # SQLite's integers end at 2**63; a longer run of digits can only be a name
-    if name.isascii() and name.isdecimal() and len(name) < 19:
-        return rows(or_(name_column == name, id_column == int(name)))
-    return rows(name_column == name)
+    is_number = name.isascii() and name.isdecimal() and len(name) < 19
+    return {"id": int(name) if is_number else None, "name": name}
 
 
 def _only(
@@ -378,7 +352,7 @@ def _only(
 
 
 def _calendar_exists(conn: Connection, name: str) -> bool:
-    return bool(conn.execute(select(exists().where(_c.name == name))).scalar_one())
+    return bool(sql.value(conn, "SELECT EXISTS (SELECT 1 FROM calendar WHERE name = ?)", (name,)))
 
 
 def _check_name(kind: str, name: str, taken: bool) -> None:

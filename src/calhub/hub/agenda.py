@@ -327,8 +327,8 @@ _ONE_SERIES: Final = f"SELECT calendar_id, uid, content FROM event WHERE id = ? 
 
 def _hits(db: sqlite3.Connection, terms: str) -> Iterator[int]:
     """The ids of matching events, best first."""
-    sample = db.execute(f"{_MATCHES} LIMIT ?", (terms, _COMMON + 1)).fetchall()
-    if len(sample) <= _COMMON:
+    (count,) = db.execute(f"SELECT count(*) FROM ({_MATCHES} LIMIT ?)", (terms, _COMMON + 1)).fetchone()
+    if count <= _COMMON:
         yield from (event_id for (event_id,) in db.execute(_BEST, (terms,)))
         return
     seen: set[int] = set()

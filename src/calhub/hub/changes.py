@@ -6,13 +6,13 @@ than the events do.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, cast
 
-from sqlalchemy import Connection
-
 from calhub.calendar.event import Content
 from calhub.hub.jsontext import loads
+from calhub.hub.sql import Connection, column, value
 
 Op = Literal["create", "update", "delete"]
 
@@ -43,29 +43,27 @@ _OF_RUN: Final = f"SELECT {_COLUMNS} FROM change WHERE run_id = ? ORDER BY seq"
 
 def changes_since(conn: Connection, seq: int, calendar_id: int) -> list[Change]:
     """The changes in one calendar after ``seq``, oldest first. An event may occur several times."""
-    return [_change(tuple(row)) for row in conn.exec_driver_sql(_SINCE, (calendar_id, seq))]
+    return [_change(row) for row in conn.execute(_SINCE, (calendar_id, seq))]
 
 
 def uids_since(conn: Connection, seq: int, calendar_id: int) -> list[str]:
     """The UIDs of the events of one calendar that changed after ``seq``, each once, the first to change first."""
-    rows = conn.exec_driver_sql(
-        "SELECT uid FROM change WHERE calendar_id = ? AND seq > ? ORDER BY seq", (calendar_id, seq)
-    )
-    return list(dict.fromkeys(rows.scalars()))
+    query = "SELECT uid FROM change WHERE calendar_id = ? AND seq > ? ORDER BY seq"
+    return list(dict.fromkeys(column(conn, query, (calendar_id, seq))))
 
 
 def run_changes(conn: Connection, run_id: int) -> list[Change]:
     """The changes one run made in the hub, oldest first."""
-    return [_change(tuple(row)) for row in conn.exec_driver_sql(_OF_RUN, (run_id,))]
+    return [_change(row) for row in conn.execute(_OF_RUN, (run_id,))]
 
 
 def last_seq(conn: Connection) -> int:
     """The ``seq`` of the latest change; 0 before the first. Never given out twice, also when old rows are removed."""
-    found = conn.exec_driver_sql("SELECT seq FROM sqlite_sequence WHERE name = 'change'").scalar()
+    found = value(conn, "SELECT seq FROM sqlite_sequence WHERE name = 'change'")
     return 0 if found is None else int(found)
 
 
-def _change(row: tuple[Any, ...]) -> Change:
+def _change(row: Sequence[Any]) -> Change:
     seq, event_id, uid, op, fields, before, replica_id, run_id, at = row
     return Change(
         seq=seq,

@@ -15,12 +15,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.exc import DBAPIError, IntegrityError
-from sqlalchemy.pool import NullPool, QueuePool
-
 from calhub.hub.errors import CorruptDatabase, NotFound
 from calhub.hub.migrate import as_hub_errors, ensure_current, hub_error, open_plain
+from calhub.hub.sql import Connection, IntegrityError, Row, value
 
 #: How long a look at the whole file is trusted by a process that keeps the hub open.
 _SOUND_FOR: Final = timedelta(hours=1)
@@ -49,9 +46,8 @@ class Hub:
         self.clock = clock
         self.on_commit: Callable[[], None] | None = None
         self._lock = threading.RLock()
-        self._engine = _engine(self.path, writes=True)
-        self._readers = _engine(self.path, writes=False)
         self._writer: Connection | None = None
+        self._idle: list[Connection] = []  # readers that nobody uses just now
         self._checked: datetime | None = None
 
     @classmethod
@@ -79,35 +75,41 @@ class Hub:
 
         Inside another transaction of the same thread it is a savepoint: an exception undoes the inner part only.
         Other threads wait; so no network call belongs in here. Failures of SQLite arrive as `HubError`, broken
-        constraints as SQLAlchemy's ``IntegrityError``.
+        constraints as ``IntegrityError``.
         """
         with self._lock:
-            if self._writer is not None and self._writer.in_transaction():
-                with self._writer.begin_nested():
+            if self._writer is not None and self._writer.in_transaction:
+                with _savepoint(self._writer):
                     yield self._writer
                 return
             try:
                 if self._writer is None:
-                    self._writer = self._engine.connect()
-                with self._writer.begin() as outermost:
+                    self._writer = _connect(self.path, writes=True)
+                with self._writer:  # commits, or rolls back
+                    # The lock is taken at once: nobody finds out half-way that somebody else was faster.
+                    self._writer.execute("BEGIN IMMEDIATE")
                     yield self._writer
                     self._hook()
-                    outermost.commit()
             except IntegrityError:
                 raise
-            except (DBAPIError, sqlite3.Error) as error:
+            except sqlite3.Error as error:
                 self._drop_writer()
-                raise hub_error(getattr(error, "orig", None) or error, self.path) from error
+                raise hub_error(error, self.path) from error
             self._hook()
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """Read one consistent state, as of the first query; never waits for a writer, cannot write."""
         try:
-            with self._readers.connect() as connection:
-                yield connection
-        except (DBAPIError, sqlite3.Error) as error:
-            raise hub_error(getattr(error, "orig", None) or error, self.path) from error
+            conn = self._reader()
+            conn.execute("BEGIN")
+            try:
+                yield conn
+            finally:
+                conn.rollback()
+                self._idle.append(conn)
+        except sqlite3.Error as error:
+            raise hub_error(error, self.path) from error
 
     def ensure_sound(self) -> None:
         """Raise `CorruptDatabase` if SQLite finds damage: called before anything is written to a remote.
@@ -118,7 +120,7 @@ class Hub:
         if self._checked is not None and now - self._checked < _SOUND_FOR:
             return
         with as_hub_errors(self.path), self.read() as conn:
-            found = conn.exec_driver_sql("PRAGMA integrity_check(1)").scalar_one()
+            found = value(conn, "PRAGMA integrity_check(1)")
         if found != "ok":
             raise CorruptDatabase(f"{self.path} is damaged: {found.splitlines()[-1]}.")
         self._checked = now
@@ -126,11 +128,9 @@ class Hub:
     def close(self) -> None:
         """Close all connections. Idempotent; the hub cannot be used afterwards."""
         with self._lock:
-            if self._writer is not None:
-                self._writer.close()
-                self._writer = None
-            self._engine.dispose()
-            self._readers.dispose()
+            self._drop_writer()
+            while self._idle:
+                self._idle.pop().close()
 
     def __enter__(self) -> Self:
         return self
@@ -140,10 +140,15 @@ class Hub:
     ) -> None:
         self.close()
 
+    def _reader(self) -> Connection:
+        try:
+            return self._idle.pop()
+        except IndexError:  # asking first would be a race between threads
+            return _connect(self.path, writes=False)
+
     def _drop_writer(self) -> None:
         """After a failure of SQLite nobody knows what state the connection is in; the next write has a new one."""
         if self._writer is not None:
-            self._writer.invalidate()
             self._writer.close()
             self._writer = None
 
@@ -152,25 +157,22 @@ class Hub:
             self.on_commit()
 
 
-def _engine(path: Path, *, writes: bool) -> Engine:
-    # The driver's own transactions are off (`open_plain`), ours begin here: a writer takes its lock at once, so that it
-    # never finds out half-way that somebody else was faster.
-    begin = "BEGIN IMMEDIATE" if writes else "BEGIN"
-    engine = create_engine(
-        "sqlite+pysqlite://",
-        creator=lambda: _connect(path, writes=writes),
-        poolclass=NullPool if writes else QueuePool,  # the hub itself keeps the one writer
-    )
-
-    @event.listens_for(engine, "begin")
-    def _begin(connection: Connection) -> None:
-        connection.connection.cursor().execute(begin)  # not through SQLAlchemy: every transaction pays for this
-
-    return engine
+@contextmanager
+def _savepoint(conn: Connection) -> Iterator[None]:
+    conn.execute("SAVEPOINT inner")
+    try:
+        yield
+    except BaseException:
+        if conn.in_transaction:  # after some failures, a full disk for one, SQLite has undone everything itself
+            conn.execute("ROLLBACK TO inner")
+            conn.execute("RELEASE inner")
+        raise
+    conn.execute("RELEASE inner")
 
 
 def _connect(path: Path, *, writes: bool) -> sqlite3.Connection:
     db = open_plain(path)
+    db.row_factory = Row
     db.execute("PRAGMA foreign_keys = ON")
     db.execute("PRAGMA synchronous = FULL")
     db.execute("PRAGMA cell_size_check = ON")  # finds damaged pages when they are read, at little cost

@@ -10,8 +10,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Connection
-
 from calhub.calendar.event import Content, InvalidEvent
 from calhub.calendar.fields import diff, path_name
 from calhub.hub import horizon
@@ -19,6 +17,7 @@ from calhub.hub.accounts import calendar as find_calendar
 from calhub.hub.changes import last_seq
 from calhub.hub.errors import Ambiguous, NotFound
 from calhub.hub.jsontext import dumps, loads
+from calhub.hub.sql import Connection, value
 
 
 @dataclass(frozen=True)
@@ -36,12 +35,12 @@ class StoredEvent:
 
 Row = tuple[int, str, Content]  # calendar id, UID, content
 
-_COLUMNS: Final = "id, calendar_id, uid, content, rev, updated, deleted"
-_BY_KEY: Final = f"SELECT {_COLUMNS} FROM event WHERE calendar_id = ? AND uid = ?"
-_BY_KEYS: Final = f"SELECT {_COLUMNS} FROM event WHERE calendar_id = ? AND uid IN (SELECT value FROM json_each(?))"
-_BY_ID: Final = f"SELECT {_COLUMNS} FROM event WHERE id = ?"
-_BY_UID: Final = f"SELECT {_COLUMNS} FROM event WHERE uid = ? AND deleted = 0 ORDER BY id"
-_OF_CALENDAR: Final = f"SELECT {_COLUMNS} FROM event WHERE calendar_id = ? AND deleted = 0 ORDER BY id"
+COLUMNS: Final = "id, calendar_id, uid, content, rev, updated, deleted"
+_BY_KEY: Final = f"SELECT {COLUMNS} FROM event WHERE calendar_id = ? AND uid = ?"
+_BY_KEYS: Final = f"SELECT {COLUMNS} FROM event WHERE calendar_id = ? AND uid IN (SELECT value FROM json_each(?))"
+_BY_ID: Final = f"SELECT {COLUMNS} FROM event WHERE id = ?"
+_BY_UID: Final = f"SELECT {COLUMNS} FROM event WHERE uid = ? AND deleted = 0 ORDER BY id"
+_OF_CALENDAR: Final = f"SELECT {COLUMNS} FROM event WHERE calendar_id = ? AND deleted = 0 ORDER BY id"
 
 # Ids are not used again as long as the change log knows them: undo and history name events by id.
 _LAST_ID: Final = (
@@ -114,17 +113,17 @@ def delete_event(
     seq = last_seq(conn) + 1
     text = _encode(before.content)
     change = (seq, before.calendar_id, event_id, before.uid, "delete", "[]", text, replica_id, run_id, now)
-    conn.exec_driver_sql(_LOG, change)
-    conn.exec_driver_sql(_BURY, (seq, now, event_id))
+    conn.execute(_LOG, change)
+    conn.execute(_BURY, (seq, now, event_id))
     for statement in (_DROP_PARTICIPANTS, _DROP_OCCURRENCES, _DROP_SEARCH):
-        conn.exec_driver_sql(statement, (event_id,))
+        conn.execute(statement, (event_id,))
     return StoredEvent(event_id, before.calendar_id, before.uid, before.content, seq, now, True)
 
 
 def purge_event(conn: Connection, event_id: int) -> None:
     """Remove the row itself, and what hangs on it; the change log stays. Refused by the database while it has links."""
-    conn.exec_driver_sql("DELETE FROM event WHERE id = ?", (event_id,))
-    conn.exec_driver_sql(_DROP_SEARCH, (event_id,))
+    conn.execute("DELETE FROM event WHERE id = ?", (event_id,))
+    conn.execute(_DROP_SEARCH, (event_id,))
 
 
 # Reading
@@ -132,15 +131,15 @@ def purge_event(conn: Connection, event_id: int) -> None:
 
 def event(conn: Connection, calendar_id: int, uid: str, deleted: bool = False) -> StoredEvent | None:
     """The event with this UID in this calendar; tombstones only where ``deleted`` asks for them too."""
-    row = conn.exec_driver_sql(_BY_KEY, (calendar_id, uid)).fetchone()
-    found = None if row is None else _stored(tuple(row))
+    row = conn.execute(_BY_KEY, (calendar_id, uid)).fetchone()
+    found = None if row is None else stored_event(row)
     return None if found is not None and found.deleted and not deleted else found
 
 
 def event_by_id(conn: Connection, event_id: int) -> StoredEvent | None:
     """The event or tombstone with this id."""
-    row = conn.exec_driver_sql(_BY_ID, (event_id,)).fetchone()
-    return None if row is None else _stored(tuple(row))
+    row = conn.execute(_BY_ID, (event_id,)).fetchone()
+    return None if row is None else stored_event(row)
 
 
 def find_event(conn: Connection, uid: str, calendar: int | str | None = None) -> StoredEvent:
@@ -148,7 +147,7 @@ def find_event(conn: Connection, uid: str, calendar: int | str | None = None) ->
 
     Raises `NotFound`, and `Ambiguous` when several calendars have it and none is named.
     """
-    rows = [_stored(tuple(row)) for row in conn.exec_driver_sql(_BY_UID, (uid,))]
+    rows = [stored_event(row) for row in conn.execute(_BY_UID, (uid,))]
     if calendar is not None:
         chosen = find_calendar(conn, calendar)
         rows = [one for one in rows if one.calendar_id == chosen.id]
@@ -165,8 +164,8 @@ def find_event(conn: Connection, uid: str, calendar: int | str | None = None) ->
 
 def events(conn: Connection, calendar_id: int) -> Iterator[StoredEvent]:
     """The live events of a calendar, oldest row first, read as they are asked for."""
-    for row in conn.exec_driver_sql(_OF_CALENDAR, (calendar_id,)):
-        yield _stored(tuple(row))
+    for row in conn.execute(_OF_CALENDAR, (calendar_id,)):
+        yield stored_event(row)
 
 
 # How a batch is written
@@ -199,15 +198,15 @@ class _Batch:
 
     def _existing(self, rows: Sequence[Row]) -> dict[tuple[int, str], StoredEvent]:
         if len(rows) == 1:
-            found = [self.conn.exec_driver_sql(_BY_KEY, rows[0][:2]).fetchone()]
+            found = [self.conn.execute(_BY_KEY, rows[0][:2]).fetchone()]
         else:
             uids: dict[int, list[str]] = {}
             for calendar_id, uid, _ in rows:
                 uids.setdefault(calendar_id, []).append(uid)
             found = []
             for calendar_id, wanted in uids.items():
-                found += self.conn.exec_driver_sql(_BY_KEYS, (calendar_id, _encode(wanted))).fetchall()
-        return {(row[1], row[2]): _stored(tuple(row)) for row in found if row is not None}
+                found += self.conn.execute(_BY_KEYS, (calendar_id, _encode(wanted))).fetchall()
+        return {(row[1], row[2]): stored_event(row) for row in found if row is not None}
 
     def _put(self, old: StoredEvent | None, calendar_id: int, uid: str, content: Content) -> StoredEvent:
         if old is not None and not old.deleted and old.content == content:
@@ -236,7 +235,7 @@ class _Batch:
 
     def _next_id(self) -> int:
         if self.last_id is None:
-            self.last_id = int(self.conn.exec_driver_sql(_LAST_ID).scalar_one())
+            self.last_id = int(value(self.conn, _LAST_ID))
         self.last_id += 1
         return self.last_id
 
@@ -252,7 +251,7 @@ class _Batch:
             (_ADD_SEARCH, self.search),
         ):
             if rows:
-                self.conn.exec_driver_sql(statement, rows)
+                self.conn.executemany(statement, rows)
         horizon.insert(self.conn, self.occurrences)
 
 
@@ -270,7 +269,8 @@ def _without_repeats(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
         yield rows[start:]
 
 
-def _stored(row: tuple[Any, ...]) -> StoredEvent:
+def stored_event(row: Sequence[Any]) -> StoredEvent:
+    """From a row of `COLUMNS`."""
     event_id, calendar_id, uid, content, rev, updated, deleted = row
     return StoredEvent(event_id, calendar_id, uid, loads(content), rev, updated, bool(deleted))
 

@@ -11,12 +11,11 @@ from datetime import UTC, datetime, timedelta
 from itertools import chain
 from typing import Any, Final
 
-from sqlalchemy import Connection
-
 from calhub.calendar.event import RECURRENCE_UNIT, TIME_UNIT, Content
 from calhub.calendar.recurrence import expand
 from calhub.hub.agenda import ALWAYS, DAY, SERIES
 from calhub.hub.jsontext import loads
+from calhub.hub.sql import Connection
 
 BACK: Final = timedelta(days=366)
 AHEAD: Final = timedelta(days=3 * 366)
@@ -53,7 +52,7 @@ def moves(before: Content, after: Content) -> bool:
 
 def current(conn: Connection, now: str) -> tuple[int, int]:
     """The stored horizon as timestamps; the one around ``now`` is stored where there is none yet."""
-    rows = conn.exec_driver_sql("SELECT key, value FROM meta WHERE key IN ('horizon_start', 'horizon_end')").fetchall()
+    rows = conn.execute("SELECT key, value FROM meta WHERE key IN ('horizon_start', 'horizon_end')").fetchall()
     stored = {key: int(value) for key, value in rows}
     if len(stored) == 2:
         return stored["horizon_start"], stored["horizon_end"]
@@ -71,9 +70,9 @@ def insert(conn: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
     whole = len(rows) - len(rows) % _AT_ONCE
     if whole:
         parts = (rows[place : place + _AT_ONCE] for place in range(0, whole, _AT_ONCE))
-        conn.exec_driver_sql(_INSERT_MANY, [tuple(chain.from_iterable(part)) for part in parts])
+        conn.executemany(_INSERT_MANY, [tuple(chain.from_iterable(part)) for part in parts])
     if rows[whole:]:
-        conn.exec_driver_sql(_INSERT, list(rows[whole:]))
+        conn.executemany(_INSERT, rows[whole:])
 
 
 def rows(event_id: int, calendar_id: int, content: Content, start_ts: int, end_ts: int) -> list[tuple[Any, ...]]:
@@ -106,13 +105,13 @@ def advance(conn: Connection, now: str) -> bool:
         return False
     if new_end < old_end or new_start > old_end:  # the clock was set back, or years went by: from scratch
         old_end = new_start
-        conn.exec_driver_sql(f"DELETE FROM occurrence WHERE event_id IN ({_SERIES_IDS})")
+        conn.execute(f"DELETE FROM occurrence WHERE event_id IN ({_SERIES_IDS})")
     else:
-        conn.exec_driver_sql(
+        conn.execute(
             f"DELETE FROM occurrence WHERE end_ts <= ? AND start_ts < ? AND event_id IN ({_SERIES_IDS})",
             (new_start, new_start),
         )
-    for event_id, calendar_id, text in conn.exec_driver_sql(_SERIES).fetchall():
+    for event_id, calendar_id, text in conn.execute(_SERIES).fetchall():
         _extend(conn, event_id, calendar_id, loads(text), (old_end, new_end), fresh=old_end == new_start)
     _store(conn, (new_start, new_end))
     return True
@@ -129,7 +128,7 @@ def _extend(
         found = _rows(event_id, calendar_id, content, stretch)
     except (ValueError, OverflowError):
         found = rows(event_id, calendar_id, content, *stretch)  # its first occurrence may be there already
-        conn.exec_driver_sql("DELETE FROM occurrence WHERE event_id = ?", (event_id,))
+        conn.execute("DELETE FROM occurrence WHERE event_id = ?", (event_id,))
         fresh = True
     if not fresh:  # what began before the stretch overlaps the old horizon, and has its row
         found = [row for row in found if row[3] >= stretch[0]]
@@ -137,7 +136,7 @@ def _extend(
 
 
 def _store(conn: Connection, horizon: tuple[int, int]) -> tuple[int, int]:
-    conn.exec_driver_sql(
+    conn.execute(
         "INSERT INTO meta (key, value) VALUES ('horizon_start', ?), ('horizon_end', ?) "
         "ON CONFLICT (key) DO UPDATE SET value = excluded.value",
         (str(horizon[0]), str(horizon[1])),

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
-from sqlalchemy import Connection, Select, func, insert, or_, select, update
-
+from calhub.hub import sql
 from calhub.hub.errors import InvalidValue, NotFound
 from calhub.hub.jsontext import dumps, loads
-from calhub.hub.schema import calendar, conflict, event, hold, observation, replica
+from calhub.hub.sql import Connection, Row
 
 Side = Literal["hub", "remote"]
 
@@ -22,58 +21,44 @@ def note_conflict(
     """Keep the values of a clash. While one is open for the event, a newer clash is folded into it by field."""
     waiting = open_conflict(conn, replica_id, event_id) if state == "open" else None
     if waiting is None:
-        conn.execute(
-            insert(conflict).values(
-                replica_id=replica_id, event_id=event_id, state=state, fields=dumps(fields), since=now
-            )
-        )
+        values = {"replica_id": replica_id, "event_id": event_id, "state": state, "fields": dumps(fields), "since": now}
+        sql.insert(conn, "conflict", values)
         return
-    merged = {entry["name"]: entry for entry in loads(waiting.fields)}
+    merged = {entry["name"]: entry for entry in loads(waiting["fields"])}
     for entry in fields:
         base = merged.get(entry["name"], entry)["base"]
         merged[entry["name"]] = {**entry, "base": base}
-    conn.execute(update(conflict).where(conflict.c.id == waiting.id).values(fields=dumps(list(merged.values()))))
+    sql.update(conn, "conflict", waiting["id"], {"fields": dumps(list(merged.values()))})
 
 
-def open_conflict(conn: Connection, replica_id: int, event_id: int) -> Any | None:
-    return conn.execute(
-        select(conflict).where(
-            conflict.c.replica_id == replica_id, conflict.c.event_id == event_id, conflict.c.state == "open"
-        )
-    ).one_or_none()
+def open_conflict(conn: Connection, replica_id: int, event_id: int) -> Row | None:
+    query = "SELECT * FROM conflict WHERE replica_id = ? AND event_id = ? AND state = 'open'"
+    return sql.first(conn, query, (replica_id, event_id))
 
 
 def withheld(conn: Connection, replica_id: int) -> dict[int, frozenset[str]]:
     """For each event with an open conflict in this replica, the names of the fields that must not be pushed."""
-    rows = conn.execute(
-        select(conflict.c.event_id, conflict.c.fields).where(
-            conflict.c.replica_id == replica_id, conflict.c.state == "open"
-        )
-    )
+    rows = conn.execute("SELECT event_id, fields FROM conflict WHERE replica_id = ? AND state = 'open'", (replica_id,))
     found: dict[int, frozenset[str]] = {}
     for event_id, fields in rows:
         found[event_id] = found.get(event_id, frozenset()) | {entry["name"] for entry in loads(fields)}
     return found
 
 
-def _conflicts() -> Select[Any]:
-    return (
-        select(conflict, event.c.uid, calendar.c.name.label("calendar"))
-        .join(event, event.c.id == conflict.c.event_id)
-        .join(calendar, calendar.c.id == event.c.calendar_id)
-    )
+_CONFLICTS: Final = (
+    "SELECT k.*, e.uid, c.name AS calendar FROM conflict k JOIN event e ON e.id = k.event_id "
+    "JOIN calendar c ON c.id = e.calendar_id"
+)
 
 
 def conflicts(conn: Connection, *, all_states: bool = False) -> list[dict[str, Any]]:
     """The conflicts that can still be decided or flipped, newest last, in the design's shape."""
-    query = _conflicts()
-    if not all_states:
-        query = query.where(conflict.c.state != "resolved")
-    return [_conflict_shape(row) for row in conn.execute(query.order_by(conflict.c.id))]
+    where = "" if all_states else "WHERE k.state != 'resolved'"
+    return [_conflict_shape(row) for row in conn.execute(f"{_CONFLICTS} {where} ORDER BY k.id")]
 
 
-def conflict_row(conn: Connection, conflict_id: int) -> Any:
-    row = conn.execute(_conflicts().where(conflict.c.id == conflict_id)).one_or_none()
+def conflict_row(conn: Connection, conflict_id: int) -> Row:
+    row = sql.first(conn, f"{_CONFLICTS} WHERE k.id = ?", (conflict_id,))
     if row is None:
         raise NotFound(f"There is no conflict {conflict_id}.", "List them with: calhub conflict list")
     return row
@@ -84,32 +69,28 @@ def get_conflict(conn: Connection, conflict_id: int) -> dict[str, Any]:
 
 
 def close_conflict(conn: Connection, conflict_id: int, resolution: dict[str, str], *, now: str) -> None:
-    conn.execute(
-        update(conflict)
-        .where(conflict.c.id == conflict_id)
-        .values(state="resolved", resolution=dumps(resolution), closed=now)
-    )
+    sql.update(conn, "conflict", conflict_id, {"state": "resolved", "resolution": dumps(resolution), "closed": now})
 
 
-def _conflict_shape(row: Any) -> dict[str, Any]:
+def _conflict_shape(row: Row) -> dict[str, Any]:
     return {
-        "id": row.id,
-        "uid": row.uid,
-        "calendar": row.calendar,
-        "replica": row.replica_id,
-        "state": row.state,
-        "fields": loads(row.fields),
-        "since": row.since,
+        "id": row["id"],
+        "uid": row["uid"],
+        "calendar": row["calendar"],
+        "replica": row["replica_id"],
+        "state": row["state"],
+        "fields": loads(row["fields"]),
+        "since": row["since"],
     }
 
 
 def open_count(conn: Connection, replica_ids: list[int]) -> int:
     """Open conflicts and waiting holds among these replicas: what makes a sync exit with 4."""
-    clashes = select(func.count()).select_from(conflict)
-    clashes = clashes.where(conflict.c.replica_id.in_(replica_ids), conflict.c.state == "open")
-    holding = select(func.count()).select_from(hold)
-    holding = holding.where(hold.c.replica_id.in_(replica_ids), hold.c.state == "waiting")
-    return int(conn.execute(clashes).scalar_one()) + int(conn.execute(holding).scalar_one())
+    query = (
+        f"SELECT (SELECT count(*) FROM conflict WHERE state = 'open' AND {sql.within('replica_id')}) "
+        f"+ (SELECT count(*) FROM hold WHERE state = 'waiting' AND {sql.within('replica_id')})"
+    )
+    return int(sql.value(conn, query, (dumps(replica_ids),) * 2))
 
 
 # --- holds ------------------------------------------------------------------------------------------------------------
@@ -126,44 +107,40 @@ def set_hold(
         "deletes": counts["delete"],
         "plan": dumps(plan),
     }
-    waiting = conn.execute(
-        select(hold.c.id).where(hold.c.replica_id == replica_id, hold.c.side == side, hold.c.state == "waiting")
-    ).scalar_one_or_none()
+    query = "SELECT id FROM hold WHERE replica_id = ? AND side = ? AND state = 'waiting'"
+    waiting = sql.value(conn, query, (replica_id, side))
     if waiting is None:
-        conn.execute(insert(hold).values(replica_id=replica_id, side=side, state="waiting", since=now, **values))
+        sql.insert(conn, "hold", {"replica_id": replica_id, "side": side, "state": "waiting", "since": now, **values})
     else:
-        conn.execute(update(hold).where(hold.c.id == waiting).values(**values))
+        sql.update(conn, "hold", waiting, values)
 
 
-def decided_hold(conn: Connection, replica_id: int, side: Side) -> Any | None:
+def decided_hold(conn: Connection, replica_id: int, side: Side) -> Row | None:
     """The newest hold a person has released or discarded and no pass has carried out yet."""
-    return conn.execute(
-        select(hold)
-        .where(hold.c.replica_id == replica_id, hold.c.side == side, hold.c.state.in_(("released", "discarded")))
-        .order_by(hold.c.id.desc())
-        .limit(1)
-    ).one_or_none()
+    query = (
+        "SELECT * FROM hold WHERE replica_id = ? AND side = ? AND state IN ('released', 'discarded') "
+        "ORDER BY id DESC LIMIT 1"
+    )
+    return sql.first(conn, query, (replica_id, side))
 
 
 def finish_holds(conn: Connection, replica_id: int, side: Side, *, now: str, waiting_too: bool) -> None:
     """Close decided holds after they took effect, and waiting ones whose plan is no longer there."""
     states = ("released", "discarded", "waiting") if waiting_too else ("released", "discarded")
     conn.execute(
-        update(hold)
-        .where(hold.c.replica_id == replica_id, hold.c.side == side, hold.c.state.in_(states))
-        .values(state="done", closed=now)
+        f"UPDATE hold SET state = 'done', closed = ? WHERE replica_id = ? AND side = ? AND {sql.within('state')}",
+        (now, replica_id, side, dumps(states)),
     )
 
 
 def holds(conn: Connection) -> list[dict[str, Any]]:
-    rows = conn.execute(select(hold).where(hold.c.state == "waiting").order_by(hold.c.id))
-    return [_hold_shape(row) for row in rows]
+    return [_hold_shape(row) for row in conn.execute("SELECT * FROM hold WHERE state = 'waiting' ORDER BY id")]
 
 
 def get_hold(conn: Connection, hold_id: int) -> dict[str, Any]:
     """The hold's shape, with what it holds back: ``plan`` is a list of [op, uid]."""
     row = _hold(conn, hold_id)
-    return _hold_shape(row) | {"plan": loads(row.plan)}
+    return _hold_shape(row) | {"plan": loads(row["plan"])}
 
 
 def release_hold(conn: Connection, hold_id: int, *, now: str) -> dict[str, Any]:
@@ -176,30 +153,30 @@ def discard_hold(conn: Connection, hold_id: int, *, now: str) -> dict[str, Any]:
 
 def _decide(conn: Connection, hold_id: int, state: str, now: str) -> dict[str, Any]:
     row = _hold(conn, hold_id)
-    if row.state != "waiting":
-        raise InvalidValue(f"Hold {hold_id} is already {row.state}.", "List the waiting ones with: calhub hold list")
-    conn.execute(update(hold).where(hold.c.id == hold_id).values(state=state, closed=now))
+    if row["state"] != "waiting":
+        raise InvalidValue(f"Hold {hold_id} is already {row['state']}.", "List the waiting ones with: calhub hold list")
+    sql.update(conn, "hold", hold_id, {"state": state, "closed": now})
     return _hold_shape(_hold(conn, hold_id))
 
 
-def _hold(conn: Connection, hold_id: int) -> Any:
-    row = conn.execute(select(hold).where(hold.c.id == hold_id)).one_or_none()
+def _hold(conn: Connection, hold_id: int) -> Row:
+    row = sql.first(conn, "SELECT * FROM hold WHERE id = ?", (hold_id,))
     if row is None:
         raise NotFound(f"There is no hold {hold_id}.", "List them with: calhub hold list")
     return row
 
 
-def _hold_shape(row: Any) -> dict[str, Any]:
+def _hold_shape(row: Row) -> dict[str, Any]:
     return {
-        "id": row.id,
-        "replica": row.replica_id,
-        "side": row.side,
-        "state": row.state,
-        "reason": row.reason,
-        "creates": row.creates,
-        "updates": row.updates,
-        "deletes": row.deletes,
-        "since": row.since,
+        "id": row["id"],
+        "replica": row["replica_id"],
+        "side": row["side"],
+        "state": row["state"],
+        "reason": row["reason"],
+        "creates": row["creates"],
+        "updates": row["updates"],
+        "deletes": row["deletes"],
+        "since": row["since"],
     }
 
 
@@ -207,44 +184,37 @@ def _hold_shape(row: Any) -> dict[str, Any]:
 
 
 def quarantine(conn: Connection, *, replica_id: int | None = None) -> list[dict[str, Any]]:
-    query = _quarantine().where(observation.c.problem.is_not(None))
-    if replica_id is not None:
-        query = query.where(observation.c.replica_id == replica_id)
-    return [_quarantine_shape(row) for row in conn.execute(query.order_by(observation.c.id))]
+    query = f"{_QUARANTINE} AND {_OF_REPLICA} ORDER BY o.id"
+    return [_quarantine_shape(row) for row in conn.execute(query, {"replica": replica_id})]
 
 
 def get_quarantined(conn: Connection, observation_id: int) -> dict[str, Any]:
     """One quarantined item with its text as the remote holds it."""
-    row = conn.execute(
-        _quarantine().where(observation.c.id == observation_id, observation.c.problem.is_not(None))
-    ).one_or_none()
+    row = sql.first(conn, f"{_QUARANTINE} AND o.id = ?", (observation_id,))
     if row is None:
         raise NotFound(f"There is no quarantined item {observation_id}.", "List them with: calhub quarantine list")
-    return _quarantine_shape(row) | {"text": row.raw}
+    return _quarantine_shape(row) | {"text": row["raw"]}
 
 
 def quarantine_count(conn: Connection, replica_id: int | None = None) -> int:
-    query = select(func.count()).select_from(observation).where(observation.c.problem.is_not(None))
-    if replica_id is not None:
-        query = query.where(or_(observation.c.replica_id == replica_id))
-    return int(conn.execute(query).scalar_one())
+    query = f"SELECT count(*) FROM observation o WHERE o.problem IS NOT NULL AND {_OF_REPLICA}"
+    return int(sql.value(conn, query, {"replica": replica_id}))
 
 
-def _quarantine() -> Select[Any]:
-    return (
-        select(observation, calendar.c.name.label("calendar"))
-        .join(replica, replica.c.id == observation.c.replica_id)
-        .join(calendar, calendar.c.id == replica.c.calendar_id)
-    )
+_QUARANTINE: Final = (
+    "SELECT o.*, c.name AS calendar FROM observation o JOIN replica r ON r.id = o.replica_id "
+    "JOIN calendar c ON c.id = r.calendar_id WHERE o.problem IS NOT NULL"
+)
+_OF_REPLICA: Final = "(:replica IS NULL OR o.replica_id = :replica)"
 
 
-def _quarantine_shape(row: Any) -> dict[str, Any]:
+def _quarantine_shape(row: Row) -> dict[str, Any]:
     return {
-        "id": row.id,
-        "replica": row.replica_id,
-        "calendar": row.calendar,
-        "remote_id": row.remote_id,
-        "uid": row.uid,
-        "reason": row.problem,
-        "since": row.seen,
+        "id": row["id"],
+        "replica": row["replica_id"],
+        "calendar": row["calendar"],
+        "remote_id": row["remote_id"],
+        "uid": row["uid"],
+        "reason": row["problem"],
+        "since": row["seen"],
     }

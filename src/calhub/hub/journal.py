@@ -8,14 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
-
-from sqlalchemy import Connection, insert, select, update
+from typing import Final, Literal
 
 from calhub.calendar.event import Content
+from calhub.hub import sql
 from calhub.hub.jsontext import dumps, loads
-from calhub.hub.links import chunks
-from calhub.hub.schema import intent
+from calhub.hub.sql import Connection, Row
 
 Op = Literal["create", "update", "delete"]
 #: ``unknown``: no answer came, and the item has been looked at since.
@@ -57,23 +55,22 @@ def open_intent(
     now: str,
 ) -> Intent:
     """Journal a write that is about to be made. Fails if the event has one open in this replica already."""
-    row = conn.execute(
-        insert(intent).returning(intent),
-        {
-            "replica_id": replica_id,
-            "event_id": event_id,
-            "uid": uid,
-            "run_id": run_id,
-            "op": op,
-            "remote_id": remote_id,
-            "expected": expected,
-            "hub_rev": hub_rev,
-            "content": None if content is None else dumps(content),
-            "before": None if before is None else dumps({"content": before, "raw": before_raw}),
-            "state": "open",
-            "created": now,
-        },
-    ).one()
+    values = {
+        "replica_id": replica_id,
+        "event_id": event_id,
+        "uid": uid,
+        "run_id": run_id,
+        "op": op,
+        "remote_id": remote_id,
+        "expected": expected,
+        "hub_rev": hub_rev,
+        "content": None if content is None else dumps(content),
+        "before": None if before is None else dumps({"content": before, "raw": before_raw}),
+        "state": "open",
+        "created": now,
+    }
+    row = sql.first(conn, f"{_INTENTS} WHERE id = ?", (sql.insert(conn, "intent", values),))
+    assert row is not None
     return _intent(row)
 
 
@@ -81,9 +78,8 @@ def close_intent(
     conn: Connection, intent_id: int, state: Closing, *, now: str, after: str | None = None, error: str | None = None
 ) -> None:
     conn.execute(
-        update(intent)
-        .where(intent.c.id == intent_id, intent.c.state == "open")
-        .values(state=state, closed=now, after=after, error=error)
+        "UPDATE intent SET state = ?, closed = ?, after = ?, error = ? WHERE id = ? AND state = 'open'",
+        (state, now, after, error, intent_id),
     )
 
 
@@ -92,55 +88,40 @@ def failed_identity(conn: Connection, replica_id: int, event_id: int) -> str | N
 
     The next try takes it again: a create that arrives after all is then found, not doubled.
     """
-    query = select(intent.c.op, intent.c.state, intent.c.remote_id)
-    query = query.where(intent.c.replica_id == replica_id, intent.c.event_id == event_id)
-    last = conn.execute(query.order_by(intent.c.id.desc()).limit(1)).one_or_none()
-    return last.remote_id if last is not None and last.op == "create" and last.state in ("failed", "unknown") else None
+    query = "SELECT op, state, remote_id FROM intent WHERE replica_id = ? AND event_id = ? ORDER BY id DESC LIMIT 1"
+    op, state, remote_id = sql.first(conn, query, (replica_id, event_id)) or (None, None, None)
+    return remote_id if op == "create" and state in ("failed", "unknown") else None
 
 
 def creates(conn: Connection, replica_id: int, remote_ids: Sequence[str]) -> dict[str, list[Intent]]:
     """The creates under these identities that were not seen to succeed, oldest first."""
     found: dict[str, list[Intent]] = {}
-    for part in chunks(remote_ids):
-        rows = conn.execute(
-            select(intent)
-            .where(intent.c.replica_id == replica_id, intent.c.remote_id.in_(part))
-            .where(intent.c.op == "create", intent.c.state != "done")
-            .order_by(intent.c.id)
-        )
-        for row in rows:
-            found.setdefault(row.remote_id, []).append(_intent(row))
+    where = f"replica_id = ? AND {sql.within('remote_id')} AND op = 'create' AND state != 'done'"
+    query = f"{_INTENTS} WHERE {where} ORDER BY id"
+    for each in map(_intent, conn.execute(query, (replica_id, dumps(remote_ids)))):
+        found.setdefault(each.remote_id, []).append(each)
     return found
 
 
 def open_intents(conn: Connection, replica_id: int) -> list[Intent]:
-    rows = conn.execute(
-        select(intent).where(intent.c.replica_id == replica_id, intent.c.state == "open").order_by(intent.c.id)
-    )
-    return [_intent(row) for row in rows]
+    query = f"{_INTENTS} WHERE replica_id = ? AND state = 'open' ORDER BY id"
+    return [_intent(row) for row in conn.execute(query, (replica_id,))]
 
 
 def done_intents(conn: Connection, run_id: int) -> list[Intent]:
     """The writes a run made at its remote, oldest first."""
-    rows = conn.execute(select(intent).where(intent.c.run_id == run_id, intent.c.state == "done").order_by(intent.c.id))
-    return [_intent(row) for row in rows]
+    query = f"{_INTENTS} WHERE run_id = ? AND state = 'done' ORDER BY id"
+    return [_intent(row) for row in conn.execute(query, (run_id,))]
 
 
-def _intent(row: Any) -> Intent:
-    before = loads(row.before) if row.before else {"content": None, "raw": None}
-    return Intent(
-        id=row.id,
-        replica_id=row.replica_id,
-        event_id=row.event_id,
-        uid=row.uid,
-        run_id=row.run_id,
-        op=row.op,
-        remote_id=row.remote_id,
-        expected=row.expected,
-        hub_rev=row.hub_rev,
-        content=None if row.content is None else loads(row.content),
-        before=before["content"],
-        before_raw=before["raw"],
-        after=row.after,
-        state=row.state,
-    )
+_INTENTS: Final = (
+    "SELECT id, replica_id, event_id, uid, run_id, op, remote_id, expected, hub_rev, content, before, after, state "
+    "FROM intent"
+)
+
+
+def _intent(row: Row) -> Intent:
+    before = loads(row["before"]) if row["before"] else {"content": None, "raw": None}
+    content = None if row["content"] is None else loads(row["content"])
+    values = {**dict(row), "content": content, "before": before["content"], "before_raw": before["raw"]}
+    return Intent(**values)

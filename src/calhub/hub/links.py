@@ -9,17 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
-
-from sqlalchemy import Connection, and_, bindparam, delete, exists, func, or_, select, update
-from sqlalchemy.dialects.sqlite import insert as upsert
+from typing import Final, TypeVar
 
 from calhub.calendar.event import Content
+from calhub.hub import sql
 from calhub.hub.jsontext import dumps, loads
-from calhub.hub.schema import conflict, event, link, observation, retry
+from calhub.hub.sql import Connection, Row
 from calhub.providers.base import Item
 
-#: SQLite takes at most 32,766 parameters; a chunk also bounds memory.
+#: So many at a time, to bound memory and the length of a transaction.
 CHUNK = 500
 
 T = TypeVar("T")
@@ -78,84 +76,65 @@ def observe_items(
         for item in items
     ]  # fmt: skip
     if rows:
-        conn.exec_driver_sql(_OBSERVE, rows)
+        conn.executemany(_OBSERVE, rows)
 
 
 def observe_gone(conn: Connection, replica_id: int, remote_ids: Iterable[str], *, now: str) -> None:
     """The items are certainly not there any more."""
-    rows = [{"key": remote_id} for remote_id in remote_ids]
-    if rows:
-        conn.execute(
-            update(observation)
-            .where(observation.c.replica_id == replica_id, observation.c.remote_id == bindparam("key"))
-            .where(observation.c.gone == 0)
-            .values(gone=1, content=None, raw=None, problem=None, pending=1, seen=now),
-            rows,
-        )
+    conn.executemany(
+        "UPDATE observation SET gone = 1, content = NULL, raw = NULL, problem = NULL, pending = 1, seen = ? "
+        f"WHERE {_ITEM} AND gone = 0",
+        [(now, replica_id, remote_id) for remote_id in remote_ids],
+    )
 
 
 def settle(conn: Connection, replica_id: int, remote_ids: Iterable[str]) -> None:
     """The observations have been planned: nothing is left to do for them on the hub's side."""
     rows = [(replica_id, remote_id) for remote_id in remote_ids]
-    if rows:
-        conn.exec_driver_sql("UPDATE observation SET pending = 0 WHERE replica_id = ? AND remote_id = ?", rows)
+    conn.executemany(f"UPDATE observation SET pending = 0 WHERE {_ITEM}", rows)
 
 
 def mark_problem(conn: Connection, replica_id: int, remote_id: str, reason: str) -> None:
     """Quarantine an item that could be read but not taken (a second item with one UID, say)."""
     conn.execute(
-        update(observation)
-        .where(observation.c.replica_id == replica_id, observation.c.remote_id == remote_id)
-        .values(content=None, problem=reason, pending=0)
+        f"UPDATE observation SET content = NULL, problem = ?, pending = 0 WHERE {_ITEM}",
+        (reason, replica_id, remote_id),
     )
 
 
 def pend_unlinked(conn: Connection, replica_id: int) -> None:
     """Plan the items again that no link ties to an event, though they are there and can be read."""
-    linked = exists().where(link.c.replica_id == replica_id, link.c.remote_id == observation.c.remote_id)
     conn.execute(
-        update(observation)
-        .where(observation.c.replica_id == replica_id, observation.c.content.is_not(None), ~linked)
-        .values(pending=1)
+        "UPDATE observation SET pending = 1 WHERE replica_id = ? AND content IS NOT NULL AND NOT EXISTS "
+        "(SELECT 1 FROM link l WHERE l.replica_id = observation.replica_id AND l.remote_id = observation.remote_id)",
+        (replica_id,),
     )
 
 
 def drop_observation(conn: Connection, replica_id: int, remote_id: str) -> None:
-    conn.execute(
-        delete(observation).where(observation.c.replica_id == replica_id, observation.c.remote_id == remote_id)
-    )
+    conn.execute(f"DELETE FROM observation WHERE {_ITEM}", (replica_id, remote_id))
 
 
 def pending_ids(conn: Connection, replica_id: int) -> list[str]:
     """Remote ids seen but not planned, in the order they were first seen."""
-    rows = conn.execute(
-        select(observation.c.remote_id)
-        .where(observation.c.replica_id == replica_id, observation.c.pending == 1)
-        .order_by(observation.c.id)
-    )
-    return list(rows.scalars())
+    query = "SELECT remote_id FROM observation WHERE replica_id = ? AND pending = 1 ORDER BY id"
+    return sql.column(conn, query, (replica_id,))
 
 
 def observations(conn: Connection, replica_id: int, remote_ids: Sequence[str]) -> dict[str, Observation]:
-    found: dict[str, Observation] = {}
-    for part in chunks(remote_ids):
-        rows = conn.execute(
-            select(observation).where(observation.c.replica_id == replica_id, observation.c.remote_id.in_(part))
-        )
-        found.update((row.remote_id, _observation(row)) for row in rows)
-    return found
+    query = f"SELECT {_OBSERVATION} FROM observation WHERE replica_id = ? AND {sql.within('remote_id')}"
+    found = map(_observation, conn.execute(query, (replica_id, dumps(remote_ids))))
+    return {each.remote_id: each for each in found}
 
 
-def _observation(row: Any) -> Observation:
+_ITEM: Final = "replica_id = ? AND remote_id = ?"
+_OBSERVATION: Final = "remote_id, uid, version, content, raw, gone, problem, modified"
+
+
+def _observation(row: Row) -> Observation:
+    content = row["content"]
     return Observation(
-        remote_id=row.remote_id,
-        uid=row.uid,
-        version=row.version,
-        content=None if row.content is None else loads(row.content),
-        raw=row.raw,
-        gone=bool(row.gone),
-        problem=row.problem,
-        modified=row.modified,
+        **{**dict(row), "content": None if content is None else loads(content), "gone": bool(row["gone"])}
     )
 
 
@@ -188,7 +167,7 @@ class KnownVersions:
             self._load()
             return
         with self._read() as conn:
-            row = conn.exec_driver_sql(f"{_KNOWN} AND remote_id = ?", (self._replica_id, remote_id)).fetchone()
+            row = sql.first(conn, f"{_KNOWN} AND remote_id = ?", (self._replica_id, remote_id))
         if row is None:
             self._absent.add(remote_id)
         else:
@@ -197,8 +176,8 @@ class KnownVersions:
     def _load(self) -> None:
         if not self._whole:
             with self._read() as conn:
-                rows = conn.exec_driver_sql(_KNOWN, (self._replica_id,)).fetchall()
-            self._versions, self._whole = {row[0]: row[1] for row in rows}, True
+                rows = conn.execute(_KNOWN, (self._replica_id,)).fetchall()
+            self._versions, self._whole = dict(rows), True
 
 
 _KNOWN: Final = "SELECT remote_id, version FROM observation WHERE replica_id = ? AND gone = 0"
@@ -251,58 +230,52 @@ def link_row(
 def set_links(conn: Connection, rows: Sequence[_LinkRow]) -> None:
     """Make or move links. An event has one link in a replica, so a new remote_id replaces the old one."""
     if rows:
-        conn.exec_driver_sql(_LINK, list(rows))
+        conn.executemany(_LINK, rows)
 
 
 def drop_link(conn: Connection, link_id: int) -> None:
-    conn.execute(delete(link).where(link.c.id == link_id))
+    conn.execute("DELETE FROM link WHERE id = ?", (link_id,))
 
 
 def link_count(conn: Connection, replica_id: int) -> int:
-    return int(conn.execute(select(func.count()).select_from(link).where(link.c.replica_id == replica_id)).scalar_one())
+    return int(sql.value(conn, "SELECT count(*) FROM link WHERE replica_id = ?", (replica_id,)))
 
 
 def any_alive(conn: Connection, replica_id: int) -> bool:
     """Whether any linked item is still there."""
-    there = (observation.c.replica_id == link.c.replica_id) & (observation.c.remote_id == link.c.remote_id)
-    query = select(link.c.id).join(observation, there).where(link.c.replica_id == replica_id, observation.c.gone == 0)
-    return conn.execute(query.limit(1)).first() is not None
+    query = (
+        "SELECT EXISTS (SELECT 1 FROM link JOIN observation USING (replica_id, remote_id) "
+        "WHERE replica_id = ? AND gone = 0)"
+    )
+    return bool(sql.value(conn, query, (replica_id,)))
 
 
 def links_by_remote(conn: Connection, replica_id: int, remote_ids: Sequence[str]) -> dict[str, Link]:
-    found: dict[str, Link] = {}
-    for part in chunks(remote_ids):
-        rows = conn.execute(select(link).where(link.c.replica_id == replica_id, link.c.remote_id.in_(part)))
-        found.update((row.remote_id, _link(row)) for row in rows)
-    return found
+    query = f"SELECT {_COLUMNS} FROM link WHERE replica_id = ? AND {sql.within('remote_id')}"
+    return {row["remote_id"]: _link(row) for row in conn.execute(query, (replica_id, dumps(remote_ids)))}
 
 
 def links_by_event(conn: Connection, replica_id: int, event_ids: Sequence[int]) -> dict[int, Link]:
-    found: dict[int, Link] = {}
-    for part in chunks(event_ids):
-        rows = conn.execute(select(link).where(link.c.replica_id == replica_id, link.c.event_id.in_(part)))
-        found.update((row.event_id, _link(row)) for row in rows)
-    return found
+    query = f"SELECT {_COLUMNS} FROM link WHERE replica_id = ? AND {sql.within('event_id')}"
+    return {row["event_id"]: _link(row) for row in conn.execute(query, (replica_id, dumps(event_ids)))}
 
 
 def is_forgettable(conn: Connection, event_id: int) -> bool:
     """Whether a tombstone has served: no link waits for its deletion, no conflict could bring the event back (I7)."""
-    linked = exists().where(link.c.event_id == event_id)
-    disputed = exists().where(conflict.c.event_id == event_id, conflict.c.state != "resolved")
-    return not conn.execute(select(or_(linked, disputed))).scalar_one()
-
-
-def _link(row: Any) -> Link:
-    base_remote = loads(row.base_remote)
-    return Link(
-        id=row.id,
-        event_id=row.event_id,
-        remote_id=row.remote_id,
-        base_remote=base_remote,
-        base_hub=base_remote if row.base_hub is None else loads(row.base_hub),
-        version=row.version,
-        hub_rev=row.hub_rev,
+    query = (
+        "SELECT EXISTS (SELECT 1 FROM link WHERE event_id = :event) "
+        "OR EXISTS (SELECT 1 FROM conflict WHERE event_id = :event AND state != 'resolved')"
     )
+    return not sql.value(conn, query, {"event": event_id})
+
+
+_COLUMNS: Final = "id, event_id, remote_id, base_remote, base_hub, version, hub_rev"
+
+
+def _link(row: Row) -> Link:
+    base_remote = loads(row["base_remote"])
+    base_hub = base_remote if row["base_hub"] is None else loads(row["base_hub"])
+    return Link(**{**dict(row), "base_remote": base_remote, "base_hub": base_hub})
 
 
 def dirty_events(conn: Connection, replica_id: int, calendar_id: int, since: int, *, everything: bool) -> list[int]:
@@ -310,63 +283,60 @@ def dirty_events(conn: Connection, replica_id: int, calendar_id: int, since: int
 
     With ``everything`` those changed before too, except the ones that wait for a retry or are dead letters.
     """
-    unseen = or_(link.c.id.is_(None), link.c.hub_rev != event.c.rev)
-    joined = event.outerjoin(link, and_(link.c.event_id == event.c.id, link.c.replica_id == replica_id))
-    query = select(event.c.id).select_from(joined).where(event.c.calendar_id == calendar_id, unseen)
-    query = query.where(or_(event.c.deleted == 0, link.c.id.is_not(None)))
-    waiting = exists().where(retry.c.replica_id == replica_id, retry.c.event_id == event.c.id)
-    query = query.where(or_(event.c.rev > since, ~waiting) if everything else event.c.rev > since)
-    return list(conn.execute(query.order_by(event.c.rev)).scalars())
+    idle = "NOT EXISTS (SELECT 1 FROM retry r WHERE r.replica_id = :replica AND r.event_id = e.id)"
+    query = (
+        "SELECT e.id FROM event e LEFT JOIN link l ON l.event_id = e.id AND l.replica_id = :replica "
+        "WHERE e.calendar_id = :calendar AND (l.id IS NULL OR l.hub_rev != e.rev) "
+        f"AND (e.deleted = 0 OR l.id IS NOT NULL) AND (e.rev > :since{f' OR {idle}' if everything else ''}) "
+        "ORDER BY e.rev"
+    )
+    return sql.column(conn, query, {"replica": replica_id, "calendar": calendar_id, "since": since})
 
 
 # --- retries ----------------------------------------------------------------------------------------------------------
 
 
 def due_retries(conn: Connection, replica_id: int, now: str) -> list[int]:
-    rows = conn.execute(
-        select(retry.c.event_id).where(retry.c.replica_id == replica_id, retry.c.next_try <= now).order_by("event_id")
-    )
-    return list(rows.scalars())
+    query = "SELECT event_id FROM retry WHERE replica_id = ? AND next_try <= ? ORDER BY event_id"
+    return sql.column(conn, query, (replica_id, now))
 
 
 def attempts(conn: Connection, replica_id: int, event_id: int) -> int:
-    found = conn.execute(
-        select(retry.c.attempts).where(retry.c.replica_id == replica_id, retry.c.event_id == event_id)
-    ).scalar_one_or_none()
-    return found or 0
+    query = "SELECT attempts FROM retry WHERE replica_id = ? AND event_id = ?"
+    return sql.value(conn, query, (replica_id, event_id)) or 0
 
 
 def set_retry(
     conn: Connection, replica_id: int, event_id: int, *, attempts: int, error: str, next_try: str | None
 ) -> None:
     """Remember a failed write. ``next_try`` None is a dead letter."""
-    values = {"attempts": attempts, "error": error, "next_try": next_try}
     conn.execute(
-        upsert(retry)
-        .values(replica_id=replica_id, event_id=event_id, **values)
-        .on_conflict_do_update(index_elements=["replica_id", "event_id"], set_=values)
+        f"{_RETRY} attempts = excluded.attempts, error = excluded.error, next_try = excluded.next_try",
+        (replica_id, event_id, attempts, error, next_try),
     )
 
 
 def see_revision(conn: Connection, replica_id: int, event_id: int, rev: int) -> None:
     """The link is up to this revision of the event: nothing of it is left to be written."""
-    conn.execute(update(link).where(link.c.replica_id == replica_id, link.c.event_id == event_id).values(hub_rev=rev))
+    conn.execute("UPDATE link SET hub_rev = ? WHERE replica_id = ? AND event_id = ?", (rev, replica_id, event_id))
 
 
 def clear_retry(conn: Connection, replica_id: int, event_ids: Iterable[int]) -> None:
-    for part in chunks(list(event_ids)):
-        conn.execute(delete(retry).where(retry.c.replica_id == replica_id, retry.c.event_id.in_(part)))
+    rows = [(replica_id, event_id) for event_id in event_ids]
+    conn.executemany("DELETE FROM retry WHERE replica_id = ? AND event_id = ?", rows)
 
 
 def drop_retries(conn: Connection, replica_id: int) -> None:
     """Nothing is written there any more, so nothing waits to be."""
-    conn.execute(delete(retry).where(retry.c.replica_id == replica_id))
+    conn.execute("DELETE FROM retry WHERE replica_id = ?", (replica_id,))
 
 
 def requeue(conn: Connection, replica_id: int, event_id: int, *, now: str) -> None:
     """Have the next push look at the event, whatever the change log says; a backoff under way ends."""
-    conn.execute(
-        upsert(retry)
-        .values(replica_id=replica_id, event_id=event_id, attempts=0, next_try=now)
-        .on_conflict_do_update(index_elements=["replica_id", "event_id"], set_={"next_try": now})
-    )
+    conn.execute(f"{_RETRY} next_try = excluded.next_try", (replica_id, event_id, 0, None, now))
+
+
+_RETRY: Final = (
+    "INSERT INTO retry (replica_id, event_id, attempts, error, next_try) VALUES (?, ?, ?, ?, ?) "
+    "ON CONFLICT (replica_id, event_id) DO UPDATE SET"
+)

@@ -1,53 +1,29 @@
-"""Bulk reads of events for a pass: many at once, in bounded chunks."""
+"""Bulk reads of events for a pass: many in one statement."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
-from sqlalchemy import Connection, Select, select
-
-from calhub.hub.events import StoredEvent
-from calhub.hub.jsontext import dumps, loads
-from calhub.hub.links import chunks
-from calhub.hub.schema import change, event, observation
+from calhub.hub import sql
+from calhub.hub.events import COLUMNS, StoredEvent, stored_event
+from calhub.hub.jsontext import dumps
+from calhub.hub.sql import Connection
 from calhub.providers.base import Item
-
-_columns = (
-    event.c.id, event.c.calendar_id, event.c.uid, event.c.content, event.c.rev, event.c.updated, event.c.deleted,
-)  # fmt: skip
 
 
 def events_by_uid(conn: Connection, calendar_id: int, uids: Sequence[str]) -> dict[str, StoredEvent]:
     """Events and tombstones of a calendar by UID."""
-    found: dict[str, StoredEvent] = {}
-    for part in chunks(uids):
-        query = select(*_columns).where(event.c.calendar_id == calendar_id, event.c.uid.in_(part))
-        found.update((stored.uid, stored) for stored in _read(conn, query))
-    return found
+    query = f"SELECT {COLUMNS} FROM event WHERE calendar_id = ? AND {sql.within('uid')}"
+    found = map(stored_event, conn.execute(query, (calendar_id, dumps(uids))))
+    return {each.uid: each for each in found}
 
 
 def events_by_id(conn: Connection, event_ids: Sequence[int]) -> dict[int, StoredEvent]:
-    found: dict[int, StoredEvent] = {}
-    for part in chunks(event_ids):
-        found.update((stored.id, stored) for stored in _read(conn, select(*_columns).where(event.c.id.in_(part))))
-    return found
-
-
-def _read(conn: Connection, query: Select[Any]) -> list[StoredEvent]:
-    return [
-        StoredEvent(
-            id=row.id,
-            calendar_id=row.calendar_id,
-            uid=row.uid,
-            content=loads(row.content),
-            rev=row.rev,
-            updated=row.updated,
-            deleted=bool(row.deleted),
-        )
-        for row in conn.execute(query)
-    ]
+    query = f"SELECT {COLUMNS} FROM event WHERE {sql.within('id')}"
+    found = map(stored_event, conn.execute(query, (dumps(event_ids),)))
+    return {each.id: each for each in found}
 
 
 _MET: Final = (
@@ -66,9 +42,9 @@ def strangers(conn: Connection, calendar_id: int, replica_id: int, items: Sequen
     """The events among the items that meet nothing: no event or item of their UID, no link or write of their name."""
     counted = Counter(item.uid for item in items)
     uids = dumps([uid for uid in counted if uid])
-    taken = set(conn.exec_driver_sql(_MET, {"calendar": calendar_id, "replica": replica_id, "uids": uids}).scalars())
+    taken = set(sql.column(conn, _MET, {"calendar": calendar_id, "replica": replica_id, "uids": uids}))
     names = dumps([item.remote_id for item in items])
-    named = set(conn.exec_driver_sql(_NAMED, {"replica": replica_id, "names": names}).scalars())
+    named = set(sql.column(conn, _NAMED, {"replica": replica_id, "names": names}))
     return [
         item
         for item in items
@@ -79,23 +55,19 @@ def strangers(conn: Connection, calendar_id: int, replica_id: int, items: Sequen
 
 def asked_for(conn: Connection, event_ids: Sequence[int]) -> set[int]:
     """Those of the events whose newest revision is a person's own (or a rule's), not one a replica brought."""
-    found: set[int] = set()
-    for part in chunks(event_ids):
-        query = select(event.c.id).join(change, change.c.seq == event.c.rev)
-        found.update(conn.execute(query.where(event.c.id.in_(part), change.c.replica_id.is_(None))).scalars())
-    return found
+    query = (
+        f"SELECT e.id FROM event e JOIN change c ON c.seq = e.rev WHERE c.replica_id IS NULL AND {sql.within('e.id')}"
+    )
+    return set(sql.column(conn, query, (dumps(event_ids),)))
 
 
 def live_twins(conn: Connection, replica_id: int, uids: Sequence[str]) -> dict[str, list[str]]:
     """For each UID the remote ids that show it now. More than one: the item moved, or there are two of it."""
     found: dict[str, list[str]] = {}
-    for part in chunks(uids):
-        rows = conn.execute(
-            select(observation.c.uid, observation.c.remote_id)
-            .where(observation.c.replica_id == replica_id, observation.c.uid.in_(part))
-            .where(observation.c.gone == 0, observation.c.problem.is_(None))
-            .order_by(observation.c.id)
-        )
-        for uid, remote_id in rows:
-            found.setdefault(uid, []).append(remote_id)
+    query = (
+        f"SELECT uid, remote_id FROM observation WHERE replica_id = ? AND {sql.within('uid')} "
+        "AND gone = 0 AND problem IS NULL ORDER BY id"
+    )
+    for uid, remote_id in conn.execute(query, (replica_id, dumps(uids))):
+        found.setdefault(uid, []).append(remote_id)
     return found

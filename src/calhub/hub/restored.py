@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 
-from sqlalchemy import Connection
+from calhub.hub.sql import Connection, value
 
 _ONE = "restored:{}"
 
@@ -26,10 +26,10 @@ def mark_all(db: sqlite3.Connection) -> None:
 
 def since(conn: Connection, replica_id: int) -> int | None:
     """The hub's ``seq`` when it was restored; None once the replica has gone through a pass, or without a restore."""
-    found = conn.exec_driver_sql("SELECT value FROM meta WHERE key = ?", (_ONE.format(replica_id),)).scalar()
+    found = value(conn, "SELECT value FROM meta WHERE key = ?", (_ONE.format(replica_id),))
     return None if found is None else int(found)
 
 
 def over(conn: Connection, replica_id: int) -> None:
     """The replica has gone through: from now on it is like any other."""
-    conn.exec_driver_sql("DELETE FROM meta WHERE key = ?", (_ONE.format(replica_id),))
+    conn.execute("DELETE FROM meta WHERE key = ?", (_ONE.format(replica_id),))

@@ -10,13 +10,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, cast
 
-from sqlalchemy import Connection
-
 from calhub.calendar.event import Content
 from calhub.calendar.mark import PROPERTY, is_copy, mark_of, rule_key
-from calhub.hub import accounts, events, links
+from calhub.hub import accounts, events, links, sql
 from calhub.hub.errors import InvalidValue, NotFound
 from calhub.hub.jsontext import dumps, loads
+from calhub.hub.sql import Connection
 
 Kind = Literal["mirror", "publish"]
 
@@ -74,23 +73,26 @@ def add_rule(conn: Connection, kind: Kind, source: str, target: str, options: Ma
         raise InvalidValue("A rule needs two calendars.", "Name another calendar for its copies.")
     same = [each for each in rules(conn) if (each.kind, each.source_id, each.target_id) == (kind, begin.id, end.id)]
     if same:
-        conn.exec_driver_sql("UPDATE rule SET options = ?, stale = 1 WHERE id = ?", (dumps(options), same[0].id))
+        conn.execute("UPDATE rule SET options = ?, stale = 1 WHERE id = ?", (dumps(options), same[0].id))
         return rule(conn, same[0].id)
     key, again = rule_key(kind, begin.name, end.name), 0
-    while conn.exec_driver_sql("SELECT 1 FROM rule WHERE key = ?", (key,)).fetchone():
+    while conn.execute("SELECT 1 FROM rule WHERE key = ?", (key,)).fetchone():
         again += 1
         key = rule_key(kind, begin.name, end.name, again)
-    row = (kind, key, begin.id, end.id, dumps(options), now)
-    added = conn.exec_driver_sql(
-        "INSERT INTO rule (kind, key, source_id, target_id, options, created) VALUES (?, ?, ?, ?, ?, ?)", row
-    )
-    assert added.lastrowid is not None  # an insert of one row has one
-    return rule(conn, added.lastrowid)
+    row = {
+        "kind": kind,
+        "key": key,
+        "source_id": begin.id,
+        "target_id": end.id,
+        "options": dumps(options),
+        "created": now,
+    }
+    return rule(conn, sql.insert(conn, "rule", row))
 
 
 def rule(conn: Connection, rule_id: int) -> Rule:
     """The rule with this id. Raises `NotFound`."""
-    row = conn.exec_driver_sql(_RULES + "WHERE rule.id = ?", (rule_id,)).fetchone()
+    row = conn.execute(_RULES + "WHERE rule.id = ?", (rule_id,)).fetchone()
     if row is None:
         raise NotFound(f"There is no rule {rule_id}.", "See `calhub rule list`.")
     return _rule(tuple(row))
@@ -98,19 +100,19 @@ def rule(conn: Connection, rule_id: int) -> Rule:
 
 def rules(conn: Connection, *, calendar_id: int | None = None) -> list[Rule]:
     """All rules, or those that read or write a calendar; oldest first."""
-    found = [_rule(tuple(row)) for row in conn.exec_driver_sql(_RULES + "ORDER BY rule.id")]
+    found = [_rule(tuple(row)) for row in conn.execute(_RULES + "ORDER BY rule.id")]
     return [each for each in found if calendar_id in (None, each.source_id, each.target_id)]
 
 
 def set_derived(conn: Connection, rule_id: int, seq: int, reached_ts: int) -> None:
     """All changes up to ``seq`` have been derived, and all events that begin before ``reached_ts``."""
     values = (seq, reached_ts, rule_id)
-    conn.exec_driver_sql("UPDATE rule SET seq = ?, reached_ts = ?, stale = 0 WHERE id = ?", values)
+    conn.execute("UPDATE rule SET seq = ?, reached_ts = ?, stale = 0 WHERE id = ?", values)
 
 
 def set_stale(conn: Connection, rule_id: int) -> None:
     """Have everything derived anew."""
-    conn.exec_driver_sql("UPDATE rule SET stale = 1 WHERE id = ?", (rule_id,))
+    conn.execute("UPDATE rule SET stale = 1 WHERE id = ?", (rule_id,))
 
 
 def remove_rule(conn: Connection, rule_id: int, *, keep_copies: bool, now: str) -> int:
@@ -120,7 +122,7 @@ def remove_rule(conn: Connection, rule_id: int, *, keep_copies: bool, now: str) 
     found = rule(conn, rule_id)
     uids = [] if keep_copies else [each.uid for each in copies(conn, rule_id)]
     removed = sum(drop_event(conn, found.target_id, uid, now=now) for uid in uids)
-    conn.exec_driver_sql("DELETE FROM rule WHERE id = ?", (rule_id,))
+    conn.execute("DELETE FROM rule WHERE id = ?", (rule_id,))
     return removed
 
 
@@ -141,16 +143,16 @@ def drop_event(conn: Connection, calendar_id: int, uid: str, *, now: str, run_id
 def copies(conn: Connection, rule_id: int, source_uids: Sequence[str] | None = None) -> list[Copy]:
     """The copies of a rule: all, or those of some source events."""
     if source_uids is None:
-        return [_copy(tuple(row)) for row in conn.exec_driver_sql(_COPIES, (rule_id,))]
+        return [_copy(tuple(row)) for row in conn.execute(_COPIES, (rule_id,))]
     wanted = _COPIES + "AND source_uid IN (SELECT value FROM json_each(?))"
-    return [_copy(tuple(row)) for row in conn.exec_driver_sql(wanted, (rule_id, dumps(list(source_uids))))]
+    return [_copy(tuple(row)) for row in conn.execute(wanted, (rule_id, dumps(list(source_uids))))]
 
 
 def put_copies(conn: Connection, rule_id: int, rows: Iterable[Copy]) -> None:
     """Store copies by what they stand for. One that stood for something else under the same UID does so no more."""
     values = [(rule_id, each.source_uid, each.part, each.uid, dumps(each.face), each.end_ts) for each in rows]
     if values:
-        conn.exec_driver_sql(
+        conn.executemany(
             "INSERT OR REPLACE INTO copy (rule_id, source_uid, part, uid, face, end_ts) VALUES (?, ?, ?, ?, ?, ?)",
             values,
         )
@@ -160,35 +162,58 @@ def drop_copies(conn: Connection, rule_id: int, uids: Iterable[str]) -> None:
     """Forget copies, by their own UIDs; their events stay as they are."""
     values = [(rule_id, uid) for uid in uids]
     if values:
-        conn.exec_driver_sql("DELETE FROM copy WHERE rule_id = ? AND uid = ?", values)
+        conn.executemany("DELETE FROM copy WHERE rule_id = ? AND uid = ?", values)
 
 
 def copy_count(conn: Connection, rule_id: int) -> int:
-    return int(conn.exec_driver_sql("SELECT count(*) FROM copy WHERE rule_id = ?", (rule_id,)).scalar_one())
+    return int(sql.value(conn, "SELECT count(*) FROM copy WHERE rule_id = ?", (rule_id,)))
 
 
 def sources_of(conn: Connection, rule_id: int, uids: Sequence[str]) -> list[str]:
     """The source UIDs of those of the events that are copies of the rule."""
     wanted = "SELECT source_uid FROM copy WHERE rule_id = ? AND uid IN (SELECT value FROM json_each(?))"
-    return list(dict.fromkeys(conn.exec_driver_sql(wanted, (rule_id, dumps(list(uids)))).scalars()))
+    return list(dict.fromkeys(sql.column(conn, wanted, (rule_id, dumps(list(uids))))))
+
+
+def copies_of(conn: Connection, calendar_id: int, uid: str) -> list[dict[str, Any]]:
+    """What rules have made of an event: ``copies`` of the design's why shape. ``calendar`` is where the copy is."""
+    rows = conn.execute(
+        "SELECT rule_id, copy.uid, calendar.name FROM copy JOIN rule ON rule.id = rule_id "
+        "JOIN calendar ON calendar.id = target_id WHERE source_id = ? AND source_uid = ? ORDER BY rule_id, part",
+        (calendar_id, uid),
+    )
+    return [{"rule": rule_id, "uid": copy, "calendar": name} for rule_id, copy, name in rows]
+
+
+def origin(conn: Connection, calendar_id: int, uid: str) -> dict[str, Any] | None:
+    """What an event is the copy of: ``copy_of`` of the design's why shape; None where no rule here made it.
+
+    ``calendar`` is the source; ``uid`` is None for a copy that stands for several events (``--merge``).
+    """
+    row = conn.execute(
+        "SELECT rule_id, source_uid, calendar.name FROM copy JOIN rule ON rule.id = rule_id "
+        "JOIN calendar ON calendar.id = source_id WHERE target_id = ? AND copy.uid = ?",
+        (calendar_id, uid),
+    ).fetchone()
+    return None if row is None else {"rule": row[0], "uid": row[1] or None, "calendar": row[2]}
 
 
 def ended(conn: Connection, rule_id: int, before_ts: int) -> list[str]:
     """The source UIDs of copies whose last instance ended before."""
     wanted = "SELECT DISTINCT source_uid FROM copy WHERE rule_id = ? AND end_ts <= ?"
-    return list(conn.exec_driver_sql(wanted, (rule_id, before_ts)).scalars())
+    return sql.column(conn, wanted, (rule_id, before_ts))
 
 
 def in_parts(conn: Connection, rule_id: int) -> list[str]:
     """The source UIDs of series whose instances have a copy each, as far as the window goes."""
     wanted = "SELECT DISTINCT source_uid FROM copy WHERE rule_id = ? AND part <> ''"
-    return list(conn.exec_driver_sql(wanted, (rule_id,)).scalars())
+    return sql.column(conn, wanted, (rule_id,))
 
 
 def claimed(conn: Connection, calendar_id: int) -> set[str]:
     """The UIDs in a calendar that are copies of a rule there is."""
     wanted = "SELECT uid FROM copy JOIN rule ON rule.id = rule_id WHERE target_id = ?"
-    return set(conn.exec_driver_sql(wanted, (calendar_id,)).scalars())
+    return set(sql.column(conn, wanted, (calendar_id,)))
 
 
 def marked_events(conn: Connection, calendar_id: int) -> list[tuple[str, Content]]:
@@ -197,7 +222,7 @@ def marked_events(conn: Connection, calendar_id: int) -> list[tuple[str, Content
         "SELECT uid, content FROM event WHERE calendar_id = ? AND deleted = 0 "
         f"AND (uid LIKE 'calhub-copy-%' OR instr(content, '\"{PROPERTY}\"')) ORDER BY id"
     )
-    rows = [(uid, loads(text)) for uid, text in conn.exec_driver_sql(wanted, (calendar_id,))]
+    rows = [(uid, loads(text)) for uid, text in conn.execute(wanted, (calendar_id,))]
     return [(uid, content) for uid, content in rows if is_copy(uid) or mark_of(content)]
 
 
@@ -210,7 +235,7 @@ def beginning(conn: Connection, calendar_id: int, start_ts: int, end_ts: int) ->
         "SELECT DISTINCT uid FROM occurrence JOIN event ON event.id = event_id "
         "WHERE span IN (0, 1, 2) AND start_ts >= ? AND start_ts < ? AND occurrence.calendar_id = ?"
     )
-    return list(conn.exec_driver_sql(wanted, (start_ts, end_ts, calendar_id)).scalars())
+    return sql.column(conn, wanted, (start_ts, end_ts, calendar_id))
 
 
 def taking_place(conn: Connection, calendar_id: int, start_ts: int, end_ts: int) -> list[str]:
@@ -219,7 +244,7 @@ def taking_place(conn: Connection, calendar_id: int, start_ts: int, end_ts: int)
         "SELECT DISTINCT uid FROM occurrence JOIN event ON event.id = event_id "
         "WHERE start_ts < ? AND end_ts > ? AND occurrence.calendar_id = ?"
     )
-    return list(conn.exec_driver_sql(wanted, (end_ts, start_ts, calendar_id)).scalars())
+    return sql.column(conn, wanted, (end_ts, start_ts, calendar_id))
 
 
 # Shapes

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import Connection, func, insert, select, update
-
-from calhub.hub import accounts, inbox
+from calhub.hub import accounts, inbox, rules, sql
 from calhub.hub.database import instant
 from calhub.hub.errors import NotFound
 from calhub.hub.events import StoredEvent
 from calhub.hub.jsontext import dumps, loads
-from calhub.hub.schema import calendar, conflict, event, hold, intent, link, replica, retry, run
+from calhub.hub.sql import Connection, Row
 
 COUNTERS = ("created", "updated", "deleted")
 
@@ -27,14 +25,8 @@ def empty_counts() -> dict[str, Any]:
 
 
 def start_run(conn: Connection, of: accounts.Replica, *, kind: str, now: str) -> int:
-    row = conn.execute(
-        insert(run)
-        .values(
-            replica_id=of.id, account=of.account, calendar=of.calendar, remote=of.remote_name, kind=kind, started=now
-        )
-        .returning(run.c.id)
-    )
-    return int(row.scalar_one())
+    names = {"account": of.account, "calendar": of.calendar, "remote": of.remote_name}
+    return sql.insert(conn, "run", {"replica_id": of.id, **names, "kind": kind, "started": now})
 
 
 def finish_run(
@@ -48,45 +40,42 @@ def finish_run(
     duration_ms: int,
     now: str,
 ) -> None:
-    conn.execute(
-        update(run)
-        .where(run.c.id == run_id)
-        .values(
-            status=status,
-            counts=dumps(counts),
-            errors=dumps(errors),
-            requests=requests,
-            duration_ms=duration_ms,
-            finished=now,
-        )
-    )
+    values = {
+        "status": status,
+        "counts": dumps(counts),
+        "errors": dumps(errors),
+        "requests": requests,
+        "duration_ms": duration_ms,
+        "finished": now,
+    }
+    sql.update(conn, "run", run_id, values)
 
 
-def run_shape(row: Any) -> dict[str, Any]:
+def run_shape(row: Row) -> dict[str, Any]:
     """The design's run shape; a run that was cut off reads as failed."""
     return {
-        "id": row.id,
-        "account": row.account,
-        "calendar": row.calendar,
-        "remote": row.remote,
-        "kind": row.kind,
-        "status": row.status or "failed",
-        **(empty_counts() | loads(row.counts)),
-        "errors": loads(row.errors),
-        "requests": row.requests,
-        "duration_ms": row.duration_ms or 0,
+        "id": row["id"],
+        "account": row["account"],
+        "calendar": row["calendar"],
+        "remote": row["remote"],
+        "kind": row["kind"],
+        "status": row["status"] or "failed",
+        **(empty_counts() | loads(row["counts"])),
+        "errors": loads(row["errors"]),
+        "requests": row["requests"],
+        "duration_ms": row["duration_ms"] or 0,
         "dry_run": False,
-        "started": row.started,
+        "started": row["started"],
     }
 
 
 def history(conn: Connection, limit: int = 20) -> list[dict[str, Any]]:
     """The last runs, newest first."""
-    return [run_shape(row) for row in conn.execute(select(run).order_by(run.c.id.desc()).limit(limit))]
+    return [run_shape(row) for row in conn.execute("SELECT * FROM run ORDER BY id DESC LIMIT ?", (limit,))]
 
 
-def run_row(conn: Connection, run_id: int) -> Any:
-    row = conn.execute(select(run).where(run.c.id == run_id)).one_or_none()
+def run_row(conn: Connection, run_id: int) -> Row:
+    row = sql.first(conn, "SELECT * FROM run WHERE id = ?", (run_id,))
     if row is None:
         raise NotFound(f"There is no run {run_id}.", "List the runs with: calhub history")
     return row
@@ -94,78 +83,65 @@ def run_row(conn: Connection, run_id: int) -> Any:
 
 def remotes_of(conn: Connection, event_id: int) -> list[dict[str, Any]]:
     """Where an event is held: the ``remotes`` of the event shape."""
-    rows = conn.execute(
-        select(link.c.remote_id, link.c.synced, link.c.replica_id, retry.c.error, replica.c.account_id, calendar.c.name)
-        .join(replica, replica.c.id == link.c.replica_id)
-        .join(calendar, calendar.c.id == replica.c.calendar_id)
-        .outerjoin(retry, (retry.c.replica_id == link.c.replica_id) & (retry.c.event_id == link.c.event_id))
-        .where(link.c.event_id == event_id)
-        .order_by(link.c.replica_id)
-    ).all()
-    names = {account.id: account.name for account in accounts.accounts(conn)}
-    return [
-        {
-            "account": names[row.account_id],
-            "calendar": row.name,
-            "id": row.remote_id,
-            "synced": row.synced,
-            "error": row.error,
-        }
-        for row in rows
-    ]
+    query = (
+        "SELECT a.name AS account, c.name AS calendar, l.remote_id AS id, l.synced, retry.error FROM link l "
+        "JOIN replica r ON r.id = l.replica_id JOIN calendar c ON c.id = r.calendar_id "
+        f"JOIN account a ON a.id = r.account_id {_RETRIES} WHERE l.event_id = ? ORDER BY l.replica_id"
+    )
+    return [dict(row) for row in conn.execute(query, (event_id,))]
+
+
+_RETRIES: Final = "LEFT JOIN retry ON retry.replica_id = l.replica_id AND retry.event_id = l.event_id"
 
 
 def why(conn: Connection, stored: StoredEvent) -> dict[str, Any]:
-    """Which replica holds the event under which id, since when, and what is in its way."""
-    rows = conn.execute(
-        select(
-            replica.c.id, link.c.remote_id, link.c.synced, link.c.hub_rev, retry.c.error, retry.c.next_try,
-            select(func.count()).where(
-                intent.c.replica_id == replica.c.id, intent.c.event_id == stored.id, intent.c.state == "open"
-            ).scalar_subquery().label("open_intents"),
-        )
-        .outerjoin(link, (link.c.replica_id == replica.c.id) & (link.c.event_id == stored.id))
-        .outerjoin(retry, (retry.c.replica_id == replica.c.id) & (retry.c.event_id == stored.id))
-        .where(replica.c.calendar_id == stored.calendar_id)
-        .order_by(replica.c.id)
-    ).all()  # fmt: skip
-    clashes = select(conflict.c.id).where(conflict.c.event_id == stored.id, conflict.c.state != "resolved")
-    waiting = select(hold.c.id, hold.c.plan).where(
-        hold.c.replica_id.in_([row.id for row in rows]), hold.c.state == "waiting"
-    )
+    """Which replica holds the event under which id, since when, and what is in its way; what rules made of it, and of
+    what a rule made it.
+    """
+    rows = conn.execute(_REPLICAS_OF, {"event": stored.id, "calendar": stored.calendar_id}).fetchall()
+    clashes = "SELECT id FROM conflict WHERE event_id = ? AND state != 'resolved' ORDER BY id"
+    waiting = f"SELECT id, plan FROM hold WHERE state = 'waiting' AND {sql.within('replica_id')}"
+    held = conn.execute(waiting, (dumps([row["id"] for row in rows]),))
     return {
         "uid": stored.uid,
         "calendar": accounts.calendar(conn, stored.calendar_id).name,
         "replicas": [
             {
-                "replica": row.id,
-                "remote_id": row.remote_id,
-                "synced_at": row.synced,
-                "pending": bool(row.open_intents) or row.hub_rev != stored.rev,
-                "error": row.error,
-                "next_try": row.next_try,
+                "replica": row["id"],
+                "remote_id": row["remote_id"],
+                "synced_at": row["synced"],
+                "pending": bool(row["under_way"]) or row["hub_rev"] != stored.rev,
+                "error": row["error"],
+                "next_try": row["next_try"],
             }
             for row in rows
         ],
-        "copies": [],
-        "copy_of": None,
-        "conflicts": list(conn.execute(clashes.order_by(conflict.c.id)).scalars()),
-        "holds": [row.id for row in conn.execute(waiting) if any(step[1] == stored.uid for step in loads(row.plan))],
+        "copies": rules.copies_of(conn, stored.calendar_id, stored.uid),
+        "copy_of": rules.origin(conn, stored.calendar_id, stored.uid),
+        "conflicts": sql.column(conn, clashes, (stored.id,)),
+        "holds": [hold for hold, plan in held if any(step[1] == stored.uid for step in loads(plan))],
     }
+
+
+_REPLICAS_OF: Final = (
+    "SELECT r.id, l.remote_id, l.synced, l.hub_rev, retry.error, retry.next_try, EXISTS "
+    "(SELECT 1 FROM intent i WHERE i.replica_id = r.id AND i.event_id = :event AND i.state = 'open') AS under_way "
+    "FROM replica r LEFT JOIN link l ON l.replica_id = r.id AND l.event_id = :event "
+    "LEFT JOIN retry ON retry.replica_id = r.id AND retry.event_id = :event "
+    "WHERE r.calendar_id = :calendar ORDER BY r.id"
+)
 
 
 def status(conn: Connection) -> dict[str, Any]:
     """Everything at a glance, in the design's shape."""
     replicas = [replica_shape(conn, each) for each in accounts.replicas(conn)]
-    dead = select(func.count()).select_from(retry).where(retry.c.next_try.is_(None))
-    open_conflicts = select(func.count()).select_from(conflict).where(conflict.c.state == "open")
     return {
         "accounts": [account_shape(conn, each) for each in accounts.accounts(conn)],
         "replicas": replicas,
         "pending": sum(each["pending"] for each in replicas),
-        "conflicts": int(conn.execute(open_conflicts).scalar_one()),
+        "conflicts": sql.value(conn, "SELECT count(*) FROM conflict WHERE state = 'open'"),
         "holds": len(inbox.holds(conn)),
-        "dead_letters": int(conn.execute(dead).scalar_one()),
+        "dead_letters": sql.value(conn, "SELECT count(*) FROM retry WHERE next_try IS NULL"),
         "quarantined": inbox.quarantine_count(conn),
         "failures": failures(conn),
     }
@@ -173,24 +149,12 @@ def status(conn: Connection) -> dict[str, Any]:
 
 def failures(conn: Connection) -> list[dict[str, Any]]:
     """Writes that failed and wait: with ``next_try`` for their time, without it (dead letters) for a person."""
-    rows = conn.execute(
-        select(retry, event.c.uid, calendar.c.name)
-        .join(event, event.c.id == retry.c.event_id)
-        .join(calendar, calendar.c.id == event.c.calendar_id)
-        .where(retry.c.attempts > 0)
-        .order_by(retry.c.replica_id, event.c.uid)
+    query = (
+        "SELECT e.uid, c.name AS calendar, t.replica_id AS replica, t.attempts, t.error, t.next_try FROM retry t "
+        "JOIN event e ON e.id = t.event_id JOIN calendar c ON c.id = e.calendar_id "
+        "WHERE t.attempts > 0 ORDER BY t.replica_id, e.uid"
     )
-    return [
-        {
-            "uid": row.uid,
-            "calendar": row.name,
-            "replica": row.replica_id,
-            "attempts": row.attempts,
-            "error": row.error,
-            "next_try": row.next_try,
-        }
-        for row in rows
-    ]
+    return [dict(row) for row in conn.execute(query)]
 
 
 def account_shape(conn: Connection, of: accounts.Account) -> dict[str, Any]:
@@ -207,13 +171,13 @@ def account_shape(conn: Connection, of: accounts.Account) -> dict[str, Any]:
 
 
 def calendar_shape(conn: Connection, of: accounts.Calendar) -> dict[str, Any]:
-    count = select(func.count()).select_from(event).where(event.c.calendar_id == of.id, event.c.deleted == 0)
+    count = "SELECT count(*) FROM event WHERE calendar_id = ? AND deleted = 0"
     return {
         "id": of.id,
         "name": of.name,
         "color": of.color,
         "time_zone": of.time_zone,
-        "events": int(conn.execute(count).scalar_one()),
+        "events": sql.value(conn, count, (of.id,)),
         "replicas": [each.id for each in accounts.replicas(conn, calendar_id=of.id)],
     }
 
@@ -238,11 +202,8 @@ def pending(conn: Connection, of: accounts.Replica) -> int:
     """Events whose newest revision this replica has not carried out yet; none for one that only pulls."""
     if of.direction == "pull":
         return 0
-    joined = event.outerjoin(link, (link.c.event_id == event.c.id) & (link.c.replica_id == of.id))
     count = (
-        select(func.count())
-        .select_from(joined)
-        .where(event.c.calendar_id == of.calendar_id)
-        .where((link.c.id.is_(None) & (event.c.deleted == 0)) | (link.c.hub_rev != event.c.rev))
+        "SELECT count(*) FROM event e LEFT JOIN link l ON l.event_id = e.id AND l.replica_id = ? "
+        "WHERE e.calendar_id = ? AND ((l.id IS NULL AND e.deleted = 0) OR l.hub_rev != e.rev)"
     )
-    return int(conn.execute(count).scalar_one())
+    return int(sql.value(conn, count, (of.id, of.calendar_id)))

@@ -8,21 +8,23 @@ goes on from there.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from datetime import UTC, tzinfo
 from functools import cached_property
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Connection
-
 from calhub.calendar.event import Content
 from calhub.calendar.mark import copy_uid, is_copy, mark_of
+from calhub.calendar.recurrence import times_of
 from calhub.hub import accounts, changes, events, links, lookup, rules
 from calhub.hub.changes import last_seq
 from calhub.hub.database import Hub
 from calhub.hub.events import StoredEvent
-from calhub.hub.rules import Key, Rule
+from calhub.hub.rules import Copy, Key, Rule
+from calhub.hub.sql import Connection
 from calhub.rules import blocks, options
+from calhub.rules.blocks import View
 from calhub.rules.options import Options
 from calhub.rules.plan import Spare, Step, plan_copies
 
@@ -118,10 +120,10 @@ class Work:
 
     def plan(self, conn: Connection, uids: Sequence[str]) -> list[Step]:
         """The steps for one portion, as of now."""
-        merge = self.options.merge
-        wanted = self._merged(conn) if merge else self._wanted(conn, uids)
-        known = {each.key: each for each in rules.copies(conn, self.rule.id, None if merge else uids)}
-        wanted = {key: each for key, each in wanted.items() if key in known or self._within_reach(each[0])}
+        copies = self._merged_copies(conn) if self.options.merge else rules.copies(conn, self.rule.id, uids)
+        known = {each.key: each for each in copies}
+        wanted = self._merged(conn, copies) if self.options.merge else self._wanted(conn, uids, copies)
+        wanted = {key: each for key, each in wanted.items() if key in known or self._within_reach(key, each[0])}
         names = [copy.uid for copy in known.values()] + [copy_uid(self.rule.key, *key) for key in wanted]
         found = lookup.events_by_uid(conn, self.rule.target_id, names)
         there = {uid: stored.content for uid, stored in found.items() if not stored.deleted}
@@ -173,21 +175,38 @@ class Work:
         assert self.options.cutoff is not None
         return self.now_ts - int(self.options.cutoff.total_seconds())
 
-    def _wanted(self, conn: Connection, uids: Sequence[str]) -> Wanted:
+    def _wanted(self, conn: Connection, uids: Sequence[str], known: Sequence[Copy]) -> Wanted:
         wanted: Wanted = {}
+        in_parts: dict[str, list[Copy]] = {}
+        for copy in known:
+            if copy.part:
+                in_parts.setdefault(copy.source_uid, []).append(copy)
         for stored in self._admissible(conn, self._sources(conn, uids)):
-            for part, content in blocks.copies(stored.content, self.view).items():
+            view = self._view_back_to(in_parts.get(stored.uid, ()))
+            for part, content in blocks.copies(stored.content, view).items():
                 end_ts = None if self.options.cutoff is None else blocks.last_end(content)
                 if end_ts is None or end_ts > self._cutoff:
                     wanted[stored.uid, part] = (content, end_ts)
         return wanted
 
-    def _merged(self, conn: Connection) -> Wanted:
+    def _merged(self, conn: Connection, known: Sequence[Copy]) -> Wanted:
         found: list[tuple[int, int, bool]] = []
-        for part in links.chunks(list(rules.taking_place(conn, self.rule.source_id, *self.view.window))):
+        view = self._view_back_to(known)
+        for part in links.chunks(list(rules.taking_place(conn, self.rule.source_id, *view.window))):
             for stored in self._admissible(conn, self._sources(conn, part)):
-                found += blocks.busy(stored.content, self.view)
-        return {("", part): (content, None) for part, content in blocks.merged(found, self.view).items()}
+                found += blocks.busy(stored.content, view)
+        return {("", part): (content, None) for part, content in blocks.merged(found, view).items()}
+
+    def _merged_copies(self, conn: Connection) -> list[Copy]:
+        """Those to be looked at: of the past only where everything is derived anew."""
+        begin = self.view.window[0]
+        known = rules.copies(conn, self.rule.id)
+        return known if self.rule.stale else [each for each in known if times_of(each.face)[1] > begin]
+
+    def _view_back_to(self, known: Iterable[Copy]) -> View:
+        """The window, and what it has left behind: copies made one by one stay and follow their events like others."""
+        begin, end = self.view.window
+        return replace(self.view, window=(min([begin, *(times_of(each.face)[0] for each in known)]), end))
 
     def _admissible(self, conn: Connection, found: Sequence[StoredEvent]) -> list[StoredEvent]:
         """Those that are not in the target anyway: under their own UID, or because its owner takes part."""
@@ -201,9 +220,10 @@ class Work:
             and not self.theirs & stored.content.get("attendees", {}).keys()
         ]
 
-    def _within_reach(self, content: Content) -> bool:
+    def _within_reach(self, key: Key, content: Content) -> bool:
         """A copy is made only of what takes place in the window; one that is there follows its event anywhere."""
-        return blocks.takes_place(content, *self.options.reach(self.now_ts))
+        window = self.view.window if key[1] else self.options.reach(self.now_ts)
+        return blocks.takes_place(content, *window)
 
 
 def _zone(conn: Connection, rule: Rule, given: Options) -> tzinfo:

@@ -78,11 +78,12 @@ def plan_copies(
     just to be made again.
     """
     steps: list[Step] = []
+    left = _left(wanted, known, there, spare)
     for key, (content, end_ts) in wanted.items():
         old = known.get(key)
         uid = old.uid if old else copy_uid(rule_key, *key)
         if old is None and uid not in there:
-            uid = spare.take(uid, content) or uid
+            uid = spare.take(uid, content) or left.take(uid, content) or uid
         face = marked(content, uid)
         copy = Copy(source_uid=key[0], part=key[1], uid=uid, face=face, end_ts=end_ts)
         target = _kept(old, there.get(uid), face) if keep_edits and old else face
@@ -94,6 +95,15 @@ def plan_copies(
         if key not in wanted and old.uid not in taken:
             steps.append(Step(op="delete", uid=old.uid, title=old.face.get("title", ""), copy=None))
     return steps
+
+
+def _left(wanted: Mapping[Key, object], known: Mapping[Key, Copy], there: Mapping[str, Content], spare: Spare) -> Spare:
+    """The known copies that are not wanted for what they stood for: of a series that was split, others stand for it."""
+    left = Spare()
+    for key, old in known.items():
+        if key not in wanted and old.uid in there and old.uid not in spare.contents:
+            left.add(old.uid, there[old.uid])
+    return left
 
 
 def _kept(old: Copy, now: Content | None, face: Content) -> Content | None:

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 
-from sqlalchemy import Connection
-from sqlalchemy.exc import IntegrityError
-
 from calhub.hub import accounts
 from calhub.hub.accounts import Account
 from calhub.hub.database import Hub
 from calhub.hub.errors import HubError
 from calhub.hub.locks import account_lock
+from calhub.hub.sql import Connection, IntegrityError
 from calhub.ops.secrets import seal, unseal
 from calhub.providers import registry
 from calhub.providers.base import Provider, ProviderError, Trait

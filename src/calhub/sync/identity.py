@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection
-
 from calhub.calendar.event import TIME_UNIT, Content
 from calhub.calendar.fields import Patch, diff
 from calhub.hub import journal, links, lookup
 from calhub.hub.events import StoredEvent
 from calhub.hub.journal import Intent
 from calhub.hub.links import Observation
+from calhub.hub.sql import Connection
 from calhub.sync.context import Pass
 
 

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from sqlalchemy import Connection
-
 from calhub.hub import accounts, links
+from calhub.hub.sql import Connection
 from calhub.providers.base import Item, Page
 from calhub.sync.context import Pass, title
 from calhub.sync.plan import Write

@@ -28,7 +28,6 @@ from calhub.calendar.fields import (
     project,
     restore,
 )
-from calhub.calendar.ical_write import canonical
 
 ConflictPolicy = Literal["merge", "newest", "hub", "remote", "ask"]
 Direction = Literal["both", "pull", "push"]
@@ -180,10 +179,16 @@ def _pull_against_delete(hub: HubSide | None, theirs: Content, moved: Bases, bas
         fields = (_deletion(hub=True, remote=False, taken=None if asked else "hub"), *edited)
         return Pull(bases=moved, noted=Noted(state="open" if asked else "auto", fields=fields))
     # What the provider cannot hold comes back from the tombstone.
-    full = canonical(restore(hub.content, theirs, policy.keeps))
+    full = _canonical(restore(hub.content, theirs, policy.keeps))
     fields = (_deletion(hub=True, remote=False, taken="remote"), *edited)
     back = Write(op="create", content=full, fields=tuple(path_name(path) for path in changed))
     return Pull(hub=back, bases=moved, noted=Noted(state="auto", fields=fields))
+
+
+def _canonical(content: Content) -> Content:
+    from calhub.calendar.ical_write import canonical  # most passes plan nothing, and it brings the whole codec
+
+    return canonical(content)
 
 
 def _pull_merge(
@@ -192,7 +197,7 @@ def _pull_merge(
     mine = project(hub.content, policy.keeps)
     prefer = _preferred(hub, remote, policy)
     merged = merge(base, mine, theirs, prefer=prefer)
-    full = canonical(restore(hub.content, merged.content, policy.keeps))
+    full = _canonical(restore(hub.content, merged.content, policy.keeps))
     write = None
     if full != hub.content:
         write = Write(op="update", content=full, fields=tuple(changed_fields(hub.content, full)))

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection
-
 from calhub.calendar.event import Content, InvalidEvent
 from calhub.calendar.fields import apply, project
 from calhub.hub import events, inbox, links, lookup
 from calhub.hub.events import StoredEvent
 from calhub.hub.jsontext import loads
 from calhub.hub.links import Link, Observation
+from calhub.hub.sql import Connection
 from calhub.providers.base import Item
 from calhub.sync import guard
 from calhub.sync.context import Pass, hub_side, title
@@ -105,8 +104,8 @@ def decided(of: Pass, side: inbox.Side) -> tuple[set[tuple[str, str]], set[tuple
         row = inbox.decided_hold(conn, of.replica.id, side)
     if row is None:
         return set(), set()
-    steps = {(op, uid) for op, uid in loads(row.plan)}
-    return (steps, set()) if row.state == "released" else (set(), steps)
+    steps = {(op, uid) for op, uid in loads(row["plan"])}
+    return (steps, set()) if row["state"] == "released" else (set(), steps)
 
 
 def _decided(of: Pass) -> tuple[set[tuple[str, str]], set[str]]:

@@ -10,8 +10,6 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
-from sqlalchemy import Connection
-
 from calhub.calendar.event import Content
 from calhub.calendar.fields import apply, diff, path_name, project, restore
 from calhub.calendar.mark import is_copy
@@ -19,6 +17,7 @@ from calhub.hub import accounts, changes, events, inbox, journal, links, lookup
 from calhub.hub.events import StoredEvent
 from calhub.hub.journal import Intent
 from calhub.hub.links import Link, Observation
+from calhub.hub.sql import Connection
 from calhub.providers.base import (
     Done,
     Item,

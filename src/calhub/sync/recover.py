@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection
-
 from calhub.calendar.fields import apply, diff
 from calhub.hub import journal, links, lookup
 from calhub.hub.journal import Intent
+from calhub.hub.sql import Connection
 from calhub.sync.context import Pass
 from calhub.sync.identity import dropped
 from calhub.sync.observe import observe_one

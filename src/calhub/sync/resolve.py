@@ -6,14 +6,13 @@ import uuid
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from sqlalchemy import Connection
-
 from calhub.calendar.edit import delete_occurrence
 from calhub.calendar.event import RECURRENCE_UNIT, TIME_UNIT, Content
 from calhub.calendar.fields import Path, apply
 from calhub.hub import events, inbox, links
 from calhub.hub.errors import InvalidValue
 from calhub.hub.jsontext import loads
+from calhub.hub.sql import Connection
 
 Take = Literal["hub", "remote", "both"]
 
@@ -28,11 +27,11 @@ def resolve(
     has been changed then.
     """
     row = inbox.conflict_row(conn, conflict_id)
-    if row.state == "resolved":
+    if row["state"] == "resolved":
         raise InvalidValue(f"Conflict {conflict_id} is resolved already.", "List the others with: calhub conflict list")
-    entries = loads(row.fields)
+    entries = loads(row["fields"])
     sides = _sides(entries, take, fields)
-    stored = events.event_by_id(conn, row.event_id)
+    stored = events.event_by_id(conn, row["event_id"])
     assert stored is not None  # the conflict's foreign key
     chosen = _choose(stored.content, entries, sides)
     if _deleted(entries, sides, now_deleted=stored.deleted):
@@ -44,7 +43,7 @@ def resolve(
         second = _choose(stored.content, entries, {entry["name"]: "remote" for entry in entries})
         events.put_event(conn, stored.calendar_id, str(uuid.uuid4()), second, now=now)
     inbox.close_conflict(conn, conflict_id, sides, now=now)
-    links.requeue(conn, row.replica_id, stored.id, now=now)
+    links.requeue(conn, row["replica_id"], stored.id, now=now)
     return inbox.get_conflict(conn, conflict_id) | {
         "fields": [{**entry, "taken": sides[entry["name"]]} for entry in entries]
     }

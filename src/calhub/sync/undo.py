@@ -35,9 +35,9 @@ def undo(hub: Hub, connect: Callable[[Account], Provider], run_id: int, dry_run:
         hub.ensure_sound()
     with hub.read() as conn:
         row = runs.run_row(conn, run_id)
-        if row.replica_id is None:
+        if row["replica_id"] is None:
             raise NotFound(f"Run {run_id} belongs to no replica.", "Only syncs can be undone.")
-        replica = accounts.replica(conn, row.replica_id)
+        replica = accounts.replica(conn, row["replica_id"])
         account = accounts.account(conn, replica.account)
         pushed = _last_by_uid(journal.done_intents(conn, run_id))
         pulled = _span_by_uid(changes.run_changes(conn, run_id), replica.id)

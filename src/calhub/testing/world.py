@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from calhub.calendar.event import Content
 from calhub.calendar.fields import apply, diff
-from calhub.hub import accounts, events, inbox
+from calhub.hub import accounts, events, inbox, sql
 from calhub.hub.accounts import Account, Calendar, Replica
 from calhub.hub.database import Hub
 from calhub.providers.base import Provider
@@ -115,16 +115,17 @@ class World:
 
     def open_work(self) -> bool:
         with self.hub.read() as conn:
-            found = conn.exec_driver_sql(
+            found = sql.value(
+                conn,
                 "SELECT (SELECT count(*) FROM intent WHERE state = 'open') + "
-                "(SELECT count(*) FROM observation WHERE pending = 1) + (SELECT count(*) FROM retry)"
-            ).scalar_one()
+                "(SELECT count(*) FROM observation WHERE pending = 1) + (SELECT count(*) FROM retry)",
+            )
         return bool(found)
 
     @property
     def seq(self) -> int:
         with self.hub.read() as conn:
-            return int(conn.exec_driver_sql("SELECT coalesce(max(seq), 0) FROM change").scalar_one())
+            return int(sql.value(conn, "SELECT coalesce(max(seq), 0) FROM change"))
 
     # The hub's own user.
 

@@ -13,7 +13,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Final
 
-from calhub.calendar import ical
 from calhub.calendar.event import InvalidEvent
 from calhub.providers.base import Item
 from calhub.providers.caldav import wire
@@ -132,6 +131,8 @@ def item_of(remote_id: str, body: Body) -> Item | None:
     """The item in a body that has a text or a problem; None if it is something else than an event."""
     if body.text is None:
         return Item(remote_id=remote_id, version=body.version, uid=None, problem=body.problem or "The item is empty.")
+    from calhub.calendar import ical  # most passes bring nothing to be read
+
     try:
         reading = ical.read_object(body.text)
     except ical.NotAnEvent:

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Final
 
 from calhub.calendar.event import Content
 from calhub.calendar.fields import diff, path_name, project
+from calhub.hub import sql
 from calhub.hub.jsontext import loads
 from calhub.testing.memory import Request
 from calhub.testing.memory_service import WRITES
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
-
+    from calhub.hub.sql import Connection
     from calhub.sync.report import RunReport
     from calhub.testing.simulation.play import Simulation
     from calhub.testing.world import Remote
@@ -61,10 +61,10 @@ def at_request(sim: Simulation, remote: Remote, label: str) -> None:
 
 def _announced(conn: Connection, remote: Remote, request: Request) -> None:
     """I4: an intent for just this was committed before the request began."""
-    found = conn.exec_driver_sql(
+    found = conn.execute(
         "SELECT 1 FROM intent WHERE replica_id = ? AND remote_id = ? AND op = ? AND state = 'open'",
         (remote.replica.id, request.remote_id, request.method),
-    ).first()
+    ).fetchone()
     demand(found, "I4", f"{request.method} of {request.remote_id} was sent without an intent")
 
 
@@ -81,11 +81,11 @@ def _least_touch(conn: Connection, remote: Remote, request: Request) -> None:
     row = remote.service.calendars[remote.calendar].rows.get(request.remote_id or "")
     if row is None or row.version != request.expected or request.content is None:
         return
-    found = conn.exec_driver_sql(
+    found = conn.execute(
         "SELECT e.content, coalesce(l.base_hub, l.base_remote) FROM link l JOIN event e ON e.id = l.event_id "
         "WHERE l.replica_id = ? AND l.remote_id = ?",
         (remote.replica.id, request.remote_id),
-    ).one()
+    ).fetchone()
     keeps = remote.service.quirks.keeps
     hub, base = (loads(text) for text in found)
     allowed = {path_name(path) for path in diff(base, project(hub, keeps))}
@@ -108,7 +108,7 @@ def _wanted_gone(sim: Simulation, remote: Remote, request: Request) -> None:
 def linked_counts(sim: Simulation) -> dict[int, int]:
     """For each replica on which no hold has been decided, how many events are linked."""
     with sim.world.hub.read() as conn:
-        rows = conn.exec_driver_sql(
+        rows = conn.execute(
             "SELECT replica_id, count(*) FROM link WHERE replica_id NOT IN "
             "(SELECT replica_id FROM hold WHERE state IN ('released', 'discarded')) GROUP BY 1"
         )
@@ -152,20 +152,20 @@ def _matching(conn: Connection) -> None:
     """I1: no two links share event or item in a replica, and the schema itself forbids it."""
     for table, keys in UNIQUE.items():
         found = set()
-        for row in conn.exec_driver_sql(f"PRAGMA index_list({table})"):
-            if row.unique:
-                found.add(tuple(each.name for each in conn.exec_driver_sql(f"PRAGMA index_info({row.name})")))
+        for row in conn.execute(f"PRAGMA index_list({table})"):
+            if row["unique"]:
+                found.add(tuple(each["name"] for each in conn.execute(f"PRAGMA index_info({row['name']})")))
         demand(set(keys) <= found, "I1" if table == "link" else "I5", f"{table} lacks a unique index: {keys}")
-    twice = conn.exec_driver_sql(
+    twice = conn.execute(
         "SELECT replica_id, remote_id FROM link GROUP BY 1, 2 HAVING count(*) > 1 "
         "UNION ALL SELECT replica_id, event_id FROM link GROUP BY 1, 2 HAVING count(*) > 1"
-    ).all()
-    demand(not twice, "I1", f"linked twice: {twice}")
+    ).fetchall()
+    demand(not twice, "I1", f"linked twice: {[tuple(row) for row in twice]}")
 
 
 def _one_hope(conn: Connection) -> None:
     """I5: at most one open intent for an event in a replica; none without an event or an identity."""
-    rows = conn.exec_driver_sql(
+    rows = conn.execute(
         "SELECT i.replica_id, i.event_id, count(*), min(length(i.remote_id)), "
         "max(i.op != 'create' AND l.id IS NULL) FROM intent i "
         "LEFT JOIN link l ON l.replica_id = i.replica_id AND l.event_id = i.event_id "
@@ -200,7 +200,7 @@ class Linked:
 
 
 def _links(conn: Connection, remote: Remote) -> list[Linked]:
-    rows = conn.exec_driver_sql(
+    rows = conn.execute(
         "SELECT l.event_id, l.remote_id, e.content, e.deleted, e.rev, coalesce(l.base_hub, l.base_remote), "
         "l.base_remote, l.version, l.hub_rev, o.content, o.version, coalesce(o.gone, 1), coalesce(o.pending, 1), "
         "o.problem IS NOT NULL, e.uid, o.uid "
@@ -219,13 +219,13 @@ def _links(conn: Connection, remote: Remote) -> list[Linked]:
 
 def unsettled(conn: Connection, remote: Remote) -> set[int]:
     """Events with an open intent, a retry, a dead letter or a conflict in this replica."""
-    rows = conn.exec_driver_sql(
+    rows = conn.execute(
         "SELECT event_id FROM intent WHERE replica_id = ?1 AND state = 'open' "
         "UNION SELECT event_id FROM retry WHERE replica_id = ?1 "
         "UNION SELECT event_id FROM conflict WHERE replica_id = ?1 AND state = 'open'",
         (remote.replica.id,),
     )
-    return set(rows.scalars())
+    return {row[0] for row in rows}
 
 
 def _agreement(conn: Connection, remote: Remote, linked: list[Linked]) -> None:
@@ -251,7 +251,7 @@ def _nothing_left_behind(conn: Connection, remote: Remote) -> None:
     if remote.replica.direction == "pull":
         return
     waiting = unsettled(conn, remote)
-    rows = conn.exec_driver_sql(
+    rows = conn.execute(
         "SELECT e.id, e.uid FROM event e JOIN replica r ON r.id = ? "
         "LEFT JOIN link l ON l.event_id = e.id AND l.replica_id = r.id "
         "WHERE e.deleted = 0 AND l.id IS NULL AND e.rev <= r.hub_seq AND r.phase = 'steady'",
@@ -264,14 +264,14 @@ def _nothing_left_behind(conn: Connection, remote: Remote) -> None:
 def _cursor_truth(conn: Connection, sim: Simulation, name: str, remote: Remote) -> None:
     """I6: whatever the service has told up to the cursor is stored."""
     service, quirks = remote.service, remote.service.quirks
-    cursor = conn.exec_driver_sql("SELECT cursor FROM replica WHERE id = ?", (remote.replica.id,)).scalar_one()
+    cursor = sql.value(conn, "SELECT cursor FROM replica WHERE id = ?", (remote.replica.id,))
     epoch, _, position = (cursor or "").partition(":")
     if name in sim.watch.doubted or quirks.page_drops_row or epoch != str(service.epoch) or not position:
         return
     place = service.calendars[remote.calendar]
     seen = {
         row[0]: (row[1], row[2])
-        for row in conn.exec_driver_sql(
+        for row in conn.execute(
             "SELECT remote_id, version, gone FROM observation WHERE replica_id = ?", (remote.replica.id,)
         )
     }
@@ -293,7 +293,7 @@ def _nothing_forgotten(conn: Connection, remote: Remote, linked: list[Linked]) -
     if remote.replica.direction == "push":
         return
     known = {each.remote_id for each in linked}
-    rows = conn.exec_driver_sql(
+    rows = conn.execute(
         "SELECT remote_id FROM observation WHERE replica_id = ? AND gone = 0 AND pending = 0 AND problem IS NULL",
         (remote.replica.id,),
     )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from calhub.calendar.event import Content
 from calhub.calendar.fields import diff, project
-from calhub.hub import inbox
+from calhub.hub import inbox, sql
 from calhub.hub.jsontext import loads
 from calhub.testing.simulation.checks import Broken, demand, unsettled
 from calhub.testing.simulation.ledger import tokens
@@ -69,10 +69,11 @@ def _waiting(sim: Simulation) -> bool:
     """Whether anything is still to be done without a person (dead letters wait for one)."""
     with sim.world.hub.read() as conn:
         return bool(
-            conn.exec_driver_sql(
+            sql.value(
+                conn,
                 "SELECT (SELECT count(*) FROM intent WHERE state = 'open') + (SELECT count(*) FROM observation "
-                "WHERE pending = 1) + (SELECT count(*) FROM retry WHERE next_try IS NOT NULL)"
-            ).scalar_one()
+                "WHERE pending = 1) + (SELECT count(*) FROM retry WHERE next_try IS NOT NULL)",
+            )
         )
 
 
@@ -84,11 +85,11 @@ def _converged(sim: Simulation) -> None:
         rows = remote.service.calendars[remote.calendar].rows
         with sim.world.hub.read() as conn:
             excused = unsettled(conn, remote)
-            links = conn.exec_driver_sql(
+            links = conn.execute(
                 "SELECT e.id, e.uid, e.deleted, l.remote_id FROM event e "
                 "LEFT JOIN link l ON l.event_id = e.id AND l.replica_id = ?",
                 (remote.replica.id,),
-            ).all()
+            ).fetchall()
             broken = {each["remote_id"] for each in inbox.quarantine(conn, replica_id=remote.replica.id)}
         hub = sim.world.contents
         left = rows.keys() - broken
@@ -121,9 +122,9 @@ def _plain_text(value: str) -> str:
 def _nothing_lost(sim: Simulation) -> None:
     """Q2: every token that nobody replaced is in the hub, in a conflict or in quarantine."""
     with sim.world.hub.read() as conn:  # flipping a conflict about a deletion brings the whole event back
-        disputed = conn.exec_driver_sql(
-            "SELECT e.content FROM event e JOIN conflict c ON c.event_id = e.id WHERE c.state != 'resolved'"
-        ).scalars()
+        disputed = sql.column(
+            conn, "SELECT e.content FROM event e JOIN conflict c ON c.event_id = e.id WHERE c.state != 'resolved'"
+        )
         there = tokens([loads(content) for content in disputed])
         broken = {(each["replica"], each["remote_id"]) for each in inbox.quarantine(conn)}
     for remote in sim.names.values():
@@ -162,7 +163,7 @@ def _bounded(sim: Simulation) -> None:
     """Q8: no more writes than edits times remotes, and one for each that failed, was cut off or found a newer item."""
     writes = sum(remote.writes for remote in sim.names.values())
     with sim.world.hub.read() as conn:
-        again = conn.exec_driver_sql("SELECT count(*) FROM intent WHERE state != 'done'").scalar_one()
+        again = sql.value(conn, "SELECT count(*) FROM intent WHERE state != 'done'")
     allowed = sim.edits * len(sim.names) + again
     demand(
         writes <= allowed, "Q8", f"{writes} writes for {sim.edits} edits at {len(sim.names)} remotes, {again} repeated"
@@ -188,7 +189,7 @@ def dump(sim: Simulation) -> int:
     """A fingerprint of the database. The remotes' rows are part of it."""
     with sim.world.hub.read() as conn:
         parts = [
-            repr(conn.exec_driver_sql(f"SELECT {columns} FROM {table} ORDER BY {columns}").all())
+            repr([tuple(row) for row in conn.execute(f"SELECT {columns} FROM {table} ORDER BY {columns}")])
             for table, columns in _DUMPED.items()
         ]
     parts += [repr(sorted(remote.contents.items())) for remote in sim.names.values()]
