@@ -30,8 +30,16 @@ Connect = Callable[[Account], Provider]
 #: What is to happen in the hub between pulling and pushing: rules derive their copies.
 Derive = Callable[[Hub], None]
 
+#: Asked between commits: whether the work is to end there.
+Stop = Callable[[], bool]
+
 #: A stale write makes push pull; what it brought then goes to the other replicas in the same sync, so many times.
 _PUSH_ROUNDS = 3
+
+
+def never() -> bool:
+    """Go on to the end."""
+    return False
 
 
 def sync(
@@ -46,20 +54,21 @@ def sync(
     deadline: float | None = None,
     progress: Progress = no_progress,
     derive: Derive | None = None,
+    stop: Stop = never,
 ) -> list[RunReport]:
     """Bring the chosen replicas (default: all that are not paused) and the hub in step.
 
     ``derive`` is called once what the remotes brought is in the hub, before anything is pushed.
     ``deadline`` is an instant of `time.monotonic`; when it passes, the work under way is committed and the rest is left
-    to the next pass. With ``dry_run`` nothing changes anywhere: the engine runs on a copy of the hub, with providers
-    that only pretend to write, and each report holds its plan.
+    to the next pass; so it is once ``stop`` answers True. With ``dry_run`` nothing changes anywhere: the engine runs on
+    a copy of the hub, with providers that only pretend to write, and each report holds its plan.
     """
     if dry_run:
         from calhub.sync.dryrun import rehearse
 
         return rehearse(hub, connect, replica_ids, account, calendar, full=full, progress=progress, derive=derive)
     chosen = choose(hub, replica_ids=replica_ids, account=account, calendar=calendar)
-    return Session(hub, connect, full=full, deadline=deadline, progress=progress, derive=derive).run(chosen)
+    return Session(hub, connect, full=full, deadline=deadline, stop=stop, progress=progress, derive=derive).run(chosen)
 
 
 def choose(
@@ -83,6 +92,7 @@ class Session:
         *,
         full: bool = False,
         deadline: float | None = None,
+        stop: Stop = never,
         progress: Progress = no_progress,
         dry_run: bool = False,
         derive: Derive | None = None,
@@ -91,6 +101,7 @@ class Session:
         self._connect = connect
         self._full = full
         self._deadline = deadline
+        self._stop = stop
         self._progress = progress
         self._dry_run = dry_run
         self._derive = derive
@@ -175,7 +186,7 @@ class Session:
         )
 
     def _out_of_time(self) -> bool:
-        return self._deadline is not None and time.monotonic() >= self._deadline
+        return self._stop() or (self._deadline is not None and time.monotonic() >= self._deadline)
 
     def _step(self, of: Pass, step: Callable[[Pass], bool]) -> bool:
         """Run one step of a pass; its failure is this pass's alone."""
