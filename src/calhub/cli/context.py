@@ -38,6 +38,8 @@ class Setting:
 SETTINGS: Final = (
     Setting("time_zone", "", "IANA name of your time zone; default: the computer's."),
     Setting("sync_timeout", "", "Seconds after which a sync stops at the next safe point; default: none."),
+    Setting("public_url", "", "Where services reach `calhub serve` to tell of changes; default: they cannot."),
+    Setting("serve_passes", "50", "How many accounts `calhub serve` works on at the same time."),
 )
 
 

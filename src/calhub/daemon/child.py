@@ -27,15 +27,16 @@ class EngineFailed(Exception):
 
 
 class EngineChild:
-    """Starts ``python -m calhub.daemon.engine`` and talks to it. ``heard`` is called with what it says."""
+    """Starts ``python -m calhub.daemon.engine`` and talks to it; all of it belongs to the event loop."""
 
     name = "engine"
 
-    def __init__(self, home: Path, settings: Callable[[], dict[str, Any]], heard: Callable[[Message], None]) -> None:
+    def __init__(self, home: Path, settings: Callable[[], dict[str, Any]]) -> None:
         self._home = home
         self._settings = settings
-        self._heard = heard
         self._process: asyncio.subprocess.Process | None = None
+        self._orders = 0
+        self._answers: dict[int, asyncio.Future[Message]] = {}
         self._writer: asyncio.StreamWriter | None = None
         self._reading: asyncio.Task[None] | None = None
         self._ready = asyncio.Event()
@@ -104,9 +105,21 @@ class EngineChild:
         """Have it see to the channels."""
         self._send({"tend": True})
 
-    def sync(self, replicas: Iterable[int], *, full: bool = False) -> None:
-        """A person wants a pass now."""
-        self._send({"sync": list(replicas), "full": full})
+    async def order(self, wish: Message) -> list[dict[str, Any]]:
+        """Have the passes of a sync made now: its options are ``account``, ``calendar``, ``full``, ``dry_run`` and
+        ``timeout`` (seconds, or None). Returns the run shapes. Raises `EngineFailed` where there will be no answer.
+        """
+        self._orders += 1
+        answer: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
+        self._answers[self._orders] = answer
+        self._send({"order": self._orders, **wish})
+        if self._writer is None:
+            self._give_up()
+        found = await answer
+        if "error" in found:
+            raise EngineFailed(found["error"])
+        runs: list[dict[str, Any]] = found["runs"]
+        return runs
 
     def poke(self, replicas: Iterable[int], full: bool = False) -> None:
         """Something may have changed. A flood is gathered up to the next turn of the loop."""
@@ -132,8 +145,8 @@ class EngineChild:
                 self._ready.set()
             elif "beat" in message:
                 self.last_beat, self.load = time.monotonic(), message["beat"]
-            else:
-                self._heard(message)
+            elif (answer := self._answers.pop(message.get("answer"), None)) is not None and not answer.done():
+                answer.set_result(message)
 
     async def _kill(self) -> None:
         assert self._process is not None
@@ -150,3 +163,11 @@ class EngineChild:
             self._writer.close()
             self._writer = None
         self._process = None
+        self._give_up()
+
+    def _give_up(self) -> None:
+        """Nobody will answer what was ordered."""
+        answers, self._answers = self._answers, {}
+        for answer in answers.values():
+            if not answer.done():
+                answer.set_result({"error": "The engine ended meanwhile; ask again."})

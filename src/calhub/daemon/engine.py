@@ -15,7 +15,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -23,17 +23,21 @@ from typing import Any, Final
 
 from calhub.daemon.chores import Chores
 from calhub.daemon.link import Link, Message
+from calhub.daemon.orders import Order, Orders
 from calhub.daemon.schedule import Job, Schedule, Subject
 from calhub.daemon.triggers import Commits, Folders
 from calhub.daemon.work import Found, Work
 from calhub.hub import news
 from calhub.hub.changes import last_seq
 from calhub.hub.database import Hub
+from calhub.hub.errors import HubError
 from calhub.hub.locks import engine_lock
 from calhub.hub.news import Standing
 from calhub.ops import log
 from calhub.providers import registry
 from calhub.providers.base import ProviderError
+from calhub.sync.engine import choose
+from calhub.sync.report import RunReport
 
 #: As many passes at once as any setting may ask for.
 MOST_AT_ONCE: Final = 200
@@ -41,6 +45,8 @@ MOST_AT_ONCE: Final = 200
 BEAT_SECONDS: Final = 1.0
 #: A pass that does not come to a safe point in this time, for a server that does not answer, is cut off.
 STOP_SECONDS: Final = 9.0
+#: Who wants passes waits so long at most, unless they say otherwise.
+_ORDER_SECONDS: Final = 3600.0
 #: Folders that were not there are looked for again, and the rest is checked, so often.
 _ARRANGE_SECONDS: Final = 30.0
 _CUT_OFF: Final = 75  # the exit status for that
@@ -70,6 +76,8 @@ class Engine:
         self._chores = Chores(hub, self._work.connect, public_url, self._pass_on)
         self._commits = Commits(hub.path, partial(self.post, self._look))
         self._folders = Folders(lambda replicas: self.post(partial(self._poke, replicas)))
+        self._orders = Orders()
+        self._passes = 0
         self._standing: list[Standing] = []
         self._seq = 0
         self._decided = ""
@@ -96,11 +104,14 @@ class Engine:
             now = self._clock()
             if now >= beat:
                 beat = now + BEAT_SECONDS
-                self._tell({"beat": {"running": self._schedule.running, "waiting": self._schedule.waiting(now)}})
+                waiting = self._schedule.waiting(now)
+                self._tell({"beat": {"running": self._schedule.running, "waiting": waiting, "passes": self._passes}})
             if now >= arrange:
                 arrange = now + _ARRANGE_SECONDS
                 self._arrange()
             self._begin(now)
+            for order in self._orders.answered(now):
+                self._tell({"answer": order.number, "runs": order.shapes()})
             self._turn(beat)
         self._commits.stop()
         self._folders.stop()
@@ -121,6 +132,7 @@ class Engine:
 
     def _begin(self, now: float) -> None:
         for job in self._schedule.take(now):
+            self._orders.began(job)
             self._pool.submit(self._pass, job)
         if self._derive and not self._schedule.running:  # a pass would derive by itself
             self._derive = False
@@ -155,8 +167,10 @@ class Engine:
         self._poke(replica for replica, _ in decided)
         self._decided = max([self._decided, *(when for _, when in decided)])
 
-    def _done(self, job: Job, found: Iterable[Found]) -> None:
+    def _done(self, job: Job, reports: Sequence[RunReport], found: Iterable[Found]) -> None:
         now = self._clock()
+        self._passes += len(reports)
+        self._orders.ended(job, reports)
         for replica, outcome, resting in found:
             self._schedule.done(replica, outcome, now, resting=resting)
         self._schedule.end(job, now)
@@ -164,11 +178,8 @@ class Engine:
     # In worker threads
 
     def _pass(self, job: Job) -> None:
-        began = self._clock()
         reports, found = self._work.run(job)
-        self.post(partial(self._done, job, found))
-        shapes = [report.shape() | {"replica": report.replica_id} for report in reports]
-        self._tell({"done": shapes, "seconds": self._clock() - began, "full": job.full})
+        self.post(partial(self._done, job, reports, found))
 
     def _pass_on(self, replicas: Iterable[int], full: bool = False) -> None:
         """What a chore wants looked at."""
@@ -182,14 +193,35 @@ class Engine:
         match message:
             case {"poke": list(replicas)}:
                 self.post(partial(self._poke, replicas, bool(message.get("full"))))
-            case {"sync": list(replicas)}:
-                self.post(partial(self._poke, replicas, bool(message.get("full")), True))
+            case {"order": int(number)}:
+                self.post(partial(self._order, number, message))
             case {"tend": True}:
                 self.post(self._chores.tend_soon)
             case {"settings": dict(settings)}:
                 self.post(partial(self._set, settings))
             case {"stop": True}:
                 self.stop()
+
+    def _order(self, number: int, wish: Message) -> None:
+        """A person wants passes now, and waits for what becomes of them."""
+        if wish["dry_run"]:
+            self._pool.submit(self._rehearse, number, wish)
+            return
+        try:
+            chosen = [each.id for each in choose(self._hub, account=wish["account"], calendar=wish["calendar"])]
+        except HubError as error:  # removed since it was asked for
+            self._tell({"answer": number, "error": error.message})
+            return
+        self._orders.add(Order(number, chosen, self._clock() + (wish["timeout"] or _ORDER_SECONDS)))
+        self._arrange()
+        self._poke(chosen, wish["full"], wanted=True)
+
+    def _rehearse(self, number: int, wish: Message) -> None:
+        try:
+            runs = self._work.rehearse(wish["account"], wish["calendar"], full=wish["full"])
+            self._tell({"answer": number, "runs": runs})
+        except HubError as error:
+            self._tell({"answer": number, "error": error.message})
 
     def _set(self, settings: Mapping[str, Any]) -> None:
         self._schedule.at_once = min(int(settings["at_once"]), MOST_AT_ONCE)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Any, Final
 
 from calhub.daemon.schedule import Job, Outcome
 from calhub.hub import accounts
@@ -41,6 +41,13 @@ class Work:
         except Exception as error:  # noqa: BLE001 - one pass must not end all others
             log_failure("pass", error)
             return [], [(replica, "failed", 0.0) for replica in job.replicas]
+
+    def rehearse(self, account: str | None, calendar: str | None, *, full: bool) -> list[dict[str, Any]]:
+        """What a sync would do, as run shapes with plans. Raises `HubError`."""
+        reports = engine.sync(
+            self._hub, self.connect, account=account, calendar=calendar, full=full, dry_run=True, derive=derive
+        )
+        return [report.shape() for report in reports]
 
     def derive(self) -> None:
         """Have the rules carry on what changed in the hub without any pass. Never raises."""
