@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from tests.cli.conftest import Calhub
 
+from calhub.cli.transfer import _LARGE
+
 HEAD = "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//test//EN\r\n"
 TAIL = "END:VCALENDAR\r\n"
 
@@ -47,6 +49,23 @@ def test_import_leaves_broken_events_out(diary: Calhub) -> None:
     assert result.json["created"] == 1
     assert [each["uid"] for each in result.json["quarantined"]] == ["bad"]
     assert result.json["quarantined"][0]["reason"]
+
+
+def test_import_of_a_large_file(diary: Calhub) -> None:
+    """Thousands of events go in, or none: what is wrong with one or with the file is told as in a small file."""
+    good = "".join(vevent(f"e{number}", f"Title {number} " + "x" * 100) for number in range(5000))
+    data = (HEAD + good + vevent("bad", "Bad", "DTSTART:nonsense") + TAIL).encode()
+    assert len(data) > _LARGE
+
+    cut = diary("import", "-", "--calendar", "diary", "--json", stdin=data[:-100])
+    after = diary("calendar", "list", "--json").json[0]["events"]
+    whole = diary("import", "-", "--calendar", "diary", "--json", stdin=data)
+
+    assert (cut.code, after) == (1, 0)
+    assert "cut off" in cut.error["message"]
+    assert (whole.code, whole.json["created"]) == (0, 5000)
+    assert [each["uid"] for each in whole.json["quarantined"]] == ["bad"]
+    assert diary("export", "--calendar", "diary").out.count("BEGIN:VEVENT") == 5000
 
 
 def test_event_without_uid_is_imported_once(diary: Calhub) -> None:

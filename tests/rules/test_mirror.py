@@ -335,6 +335,24 @@ def test_a_copy_whose_uid_the_service_replaced_is_found_by_its_mark(town: Town, 
     assert town.shown("work")["of-the-service"]["extra"][PROPERTY]
 
 
+def test_a_copy_under_another_uid_is_no_source_either(town: Town, tmp_path: Path) -> None:
+    """Taken over by its mark, it is a copy like any other: no block comes back from it."""
+    town.rule("mirror", "private", "work")
+    town.put("private", "e1")
+    town.settle()
+    ((uid, content),) = town.copies("work").items()
+    town.services["work"].user_put(town.remote_ids["work"], "dragged", content)
+    town.delete("work", uid)
+    town.lose_the_hub(tmp_path / "new")
+
+    town.rule("mirror", "work", "private")
+    town.rule("mirror", "private", "work")
+    town.settle()
+
+    assert list(town.shown("private")) == ["e1"]
+    assert list(town.shown("work")) == ["dragged"]
+
+
 def test_removing_a_rule_removes_its_copies(town: Town) -> None:
     rule = town.rule("mirror", "private", "work")
     for number in range(30):  # more than the guard would let go without asking

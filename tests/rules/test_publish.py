@@ -129,6 +129,7 @@ def test_footer_prefix_and_busy(town: Town) -> None:
             '<a>y</a> <a href="https://example.org">w</a>',
         ),
         ("5 < 6 & 7 > 2", "5 < 6 & 7 > 2"),
+        ("Come all <img src=x onerror=steal() //", "Come all"),
         ("Join: https://zoom.us/j/123?pwd=abc or come.", "Join:  or come."),
         ('<a href="https://teams.microsoft.com/l/meetup-join/1">Join here</a> <b>us</b>', "Join here <b>us</b>"),
     ],

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from calhub.calendar.ical import write_object
 from calhub.hub import sql
 from calhub.sync.context import Pass
+from calhub.testing.davserver import DavServer
 from calhub.testing.memory import Quirks
-from calhub.testing.world import World
+from calhub.testing.world import World, plain
 
 CHANGES = 10
 
@@ -56,9 +61,33 @@ def test_cost_follows_the_changes(tmp_path: Path) -> None:
     assert large.rows <= 1.1 * small.rows
 
 
+def test_a_pass_with_nothing_to_do_loads_little(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither SQLAlchemy nor the iCalendar codec: they take longer to load than the rest of such a pass."""
+    monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.fail.Keyring")
+    with DavServer() as server:
+        args = ["--url", f"{server.url}/", "--username", "user", "--password-stdin"]
+        script = (
+            "import sys; from calhub.cli.main import run;"
+            f"code = run(['--home', {str(tmp_path / 'home')!r}, *sys.argv[1:]]);"
+            "print(code, [name for name in ('sqlalchemy', 'calhub.calendar.ical', 'calhub.calendar.ical_read')"
+            " if name in sys.modules])"
+        )
+
+        def calhub(*argv: str) -> str:
+            command = [sys.executable, "-c", script, *argv]
+            done = subprocess.run(command, input="secret", capture_output=True, text=True, check=True)
+            return done.stdout.splitlines()[-1]
+
+        calhub("account", "add", "caldav", "dav", *args)
+        server.store("a.ics", write_object("a", plain(title="A"), now=datetime(2026, 11, 21, tzinfo=UTC)))
+
+        assert "ical_read" in calhub("sync")
+        assert calhub("sync") == "0 []"
+
+
 def test_reading_everything_again_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The sabotage of Q11: every pass a full one."""
-    plain = Pass.__init__
-    monkeypatch.setattr(Pass, "__init__", lambda of, **given: plain(of, **{**given, "full": True}))
+    usual = Pass.__init__
+    monkeypatch.setattr(Pass, "__init__", lambda of, **given: usual(of, **{**given, "full": True}))
 
     assert cost(tmp_path / "large", 1000).requests > 1 + CHANGES

@@ -22,8 +22,8 @@ from calhub.calendar.lines import Component, decode, escape, fold, unfold
 from calhub.calendar.zones import ZoneTable, vtimezone
 
 __all__ = [
-    "Entry", "InvalidEvent", "NotAnEvent", "Reading", "decode", "patch_object", "read_calendar", "read_object",
-    "write_calendar", "write_object",
+    "Entry", "InvalidEvent", "NotAnEvent", "Reading", "decode", "patch_object", "read_calendar", "read_events",
+    "read_object",     "write_calendar", "write_object",
 ]  # fmt: skip
 
 
@@ -145,6 +145,12 @@ def read_calendar(data: bytes) -> Iterator[Entry]:
     lines = unfold(decode(data))
     calendars = open_calendars(lines)
     return _entries(lines, calendars)
+
+
+def read_events(data: bytes) -> Iterator[tuple[str | None, Content | None, str | None]]:
+    """`read_calendar` as (UID, content, problem): what can be sent from one process to another."""
+    for entry in read_calendar(data):
+        yield entry.uid, entry.content, entry.problem
 
 
 def _entries(lines: Sequence[str], calendars: Sequence[Component]) -> Iterator[Entry]:

@@ -38,6 +38,14 @@ def is_copy(uid: str) -> bool:
     return _UID.fullmatch(uid) is not None
 
 
+def made_by_rule(uid: str, content: Content) -> bool:
+    """Whether a rule made this very event: its UID says so, or its property names that UID.
+
+    A person's own duplicate of a copy has the property too, with the UID of the other one.
+    """
+    return is_copy(uid) or mark_of(content) == uid
+
+
 def key_of(uid: str) -> str | None:
     """The key of the rule that made the copy of this UID; None where it is no copy."""
     found = _UID.fullmatch(uid)

@@ -37,6 +37,10 @@ class Setting:
 
 SETTINGS: Final = (
     Setting("time_zone", "", "IANA name of your time zone; default: the computer's."),
+    Setting(
+        "keep_runs", "100", "How many of its last runs `cleanup` keeps of each replica, however old; default: 100."
+    ),
+    Setting("keep_days", "30", "For how many days `cleanup` keeps runs and changes, however many; default: 30."),
     Setting("sync_timeout", "", "Seconds after which a sync stops at the next safe point; default: none."),
     Setting("public_url", "", "Where services reach `calhub serve` to tell of changes; default: they cannot."),
     Setting("serve_passes", "50", "How many accounts `calhub serve` works on at the same time."),
@@ -78,6 +82,13 @@ class Session:
         """A setting from the environment, ``config.toml`` or its default."""
         known = {each.name: each for each in SETTINGS}[name]
         return os.environ.get(f"CALHUB_{name.upper()}") or str(self.config.get(name, known.default))
+
+    def number(self, name: str) -> int:
+        """A setting that counts something. Raises a usage error for anything else."""
+        text = self.setting(name)
+        if not (text.isascii() and text.isdecimal()):
+            raise usage(f"The setting {name} is not a whole number: {text!r}.", "Give it like 30.")
+        return int(text)
 
     @cached_property
     def zone_name(self) -> str:

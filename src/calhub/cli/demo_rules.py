@@ -105,7 +105,8 @@ def _edit(demo: Demo) -> None:
 
 
 def _check(demo: Demo) -> None:
-    demo.heading("Is it true?")
+    demo.heading("Is it true? Once as calhub checks it, and once by what each calendar shows")
+    demo.calhub("validate", "--full")
     entries = {name: _entries(demo, name) for name in MESH}
     for name, (_own, blocks) in entries.items():
         others = [each for other, (own, _) in entries.items() if other != name for each in own]

@@ -32,6 +32,9 @@ COMMANDS: Final = {
     "history": ("runs", "history"),
     "undo": ("runs", "undo"),
     "why": ("runs", "why"),
+    "validate": ("checking", "validate"),
+    "reset": ("checking", "reset"),
+    "cleanup": ("checking", "cleanup"),
     "demo": ("demo", "demo"),
 }
 

@@ -13,7 +13,6 @@ from calhub.cli.context import Session, session
 from calhub.cli.failures import usage
 from calhub.cli.output import Json, clean, emit, note, styled
 from calhub.cli.times import moment, stamp
-from calhub.hub.errors import Ambiguous, NotFound
 
 Shape = dict[str, Any]
 
@@ -81,16 +80,11 @@ def search(
 
 
 def _calendar_id(db: sqlite3.Connection, calendar: str | None) -> int | None:
-    """`calhub.hub.accounts.calendar` without SQLAlchemy, which takes longer to load than the answer."""
     if calendar is None:
         return None
-    names: dict[int, str] = dict(db.execute("SELECT id, name FROM calendar ORDER BY id"))
-    found = [number for number, name in names.items() if calendar in (name, str(number))]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        raise Ambiguous(f'Several calendars go by "{calendar}".', [f"{number} ({names[number]})" for number in found])
-    raise NotFound(f'There is no calendar "{calendar}".', f"There is: {', '.join(names.values()) or 'none yet'}.")
+    from calhub.hub import accounts
+
+    return accounts.calendar(db, calendar).id
 
 
 def _has_hub(here: Session) -> bool:

@@ -199,12 +199,12 @@ def _tell(hub: Hub, shapes: Sequence[dict[str, Any]]) -> None:
 
 
 def _counts(counted: Mapping[str, int]) -> str:
-    words = [
-        f"{name}s {counted[name]} {'copy' if counted[name] == 1 else 'copies'}"
-        for name in ("create", "update", "delete")
-        if counted[name]
-    ]
+    words = [f"{name}s {_copies(counted[name])}" for name in ("create", "update", "delete") if counted[name]]
     return ", ".join(words) or "changes no copy"
+
+
+def _copies(number: int) -> str:
+    return f"{number} {'copy' if number == 1 else 'copies'}"
 
 
 def _show(shapes: Sequence[dict[str, Any]]) -> None:
@@ -247,7 +247,7 @@ def remove(
     with session(context).hub() as hub, hub.transaction() as conn:
         old = rules.rule(conn, rule)
         deleted = rules.remove_rule(conn, rule, keep_copies=keep_copies, now=hub.now())
-    what = "its copies stay" if keep_copies else f"{deleted} copies go, from the remotes with the next calhub sync"
+    what = "its copies stay" if keep_copies else f"deleted {_copies(deleted)}, at remotes with the next calhub sync"
     document = {"removed": rule, "deleted": deleted}
     emit(document, json, lambda: note(f"Removed rule {rule} from {old.source} to {old.target}; {what}."))
 

@@ -49,7 +49,7 @@ def sync(
         )  # fmt: skip
         waiting = _waiting(hub, reports)
     runs = [report.shape() for report in reports]
-    emit({"runs": runs}, json, lambda: _print_runs(runs, waiting, dry_run))
+    emit({"runs": runs}, json, lambda: print_runs(runs, waiting, dry_run))
     code = _exit_code(reports, waiting)
     if code:
         raise typer.Exit(code)
@@ -98,7 +98,7 @@ def _exit_code(reports: Sequence[RunReport], waiting: int) -> int:
     return WAITING if waiting or "held" in statuses else 0
 
 
-def _print_runs(runs: Sequence[Shape], waiting: int, dry_run: bool) -> None:
+def print_runs(runs: Sequence[Shape], waiting: int, dry_run: bool) -> None:
     rows = [
         (run["calendar"], run["account"], run["status"], counts(run["pulled"]), counts(run["pushed"]), remarks(run))
         for run in runs

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from calhub.hub.database import Hub
     from calhub.hub.sql import Connection
 
+    Read = tuple[str | None, Content | None, str | None]  # UID, content, problem
+
 
 def import_(
     context: typer.Context,
@@ -32,27 +35,17 @@ def import_(
     Events that cannot be kept are named and left out. Importing the same file again changes nothing.
     """
     from calhub.calendar.event import InvalidEvent
-    from calhub.calendar.ical import read_calendar
     from calhub.hub import accounts
 
-    data = _read(file)
-    with session(context).hub() as hub:
+    bad: list[dict[str, Any]] = []
+    with _events(_read(file)) as entries, session(context).hub() as hub, progress(quiet=json) as step:
         with hub.read() as conn:
             chosen = accounts.calendar(conn, calendar)
-        with progress(quiet=json) as step:
-            good: list[tuple[str, Content]] = []
-            bad: list[dict[str, Any]] = []
-            try:
-                for entry in read_calendar(data):
-                    if entry.content is not None and entry.uid:
-                        good.append((entry.uid, entry.content))
-                    else:
-                        bad.append({"uid": entry.uid, "reason": entry.problem or "It has no UID."})
-                    step("Reading events", len(good) + len(bad), None)
-            except InvalidEvent as error:
-                raise CommandError(str(error), "Nothing was imported; get the file again.") from error
+        try:
             with hub.transaction() as conn:
-                counts = _put(hub, conn, chosen.id, good, bad)
+                counts = _put(hub, conn, chosen.id, _good(entries, bad, step), bad)
+        except InvalidEvent as error:
+            raise CommandError(str(error), "Nothing was imported; get the file again.") from error
     document = {**counts, "quarantined": bad}
 
     def render() -> None:
@@ -62,6 +55,38 @@ def import_(
             note(f"{one['uid'] or 'without UID'}: {one['reason']}")
 
     emit(document, json, render)
+
+
+#: A file of so many bytes holds enough events to have them read by a second process.
+_LARGE = 1_000_000
+
+
+@contextmanager
+def _events(data: bytes) -> Iterator[Iterator[Read]]:
+    """The events of a file. A large one is read by a second process, begun at once, while the first one stores them."""
+    if len(data) < _LARGE:
+        from calhub.calendar.ical import read_events
+
+        yield read_events(data)
+        return
+    from calhub.ops.apart import Apart
+
+    helper: Apart[bytes, Read] = Apart("calhub.calendar.ical", "read_events")
+    with helper:
+        helper.give(data)
+        yield helper.take()
+
+
+def _good(
+    entries: Iterable[Read], bad: list[dict[str, Any]], step: Callable[[str, int, int | None], None]
+) -> Iterator[tuple[str, Content]]:
+    """The events that can be kept; the others are added to ``bad``. Raises `InvalidEvent` when the file is cut off."""
+    for number, (uid, content, problem) in enumerate(entries, 1):
+        if content is not None and uid:
+            yield uid, content
+        else:
+            bad.append({"uid": uid, "reason": problem or "It has no UID."})
+        step("Importing events", number, None)
 
 
 def _read(file: str) -> bytes:
@@ -78,7 +103,7 @@ _BATCH = 500
 
 
 def _put(
-    hub: Hub, conn: Connection, calendar_id: int, good: Sequence[tuple[str, Content]], bad: list[dict[str, Any]]
+    hub: Hub, conn: Connection, calendar_id: int, good: Iterator[tuple[str, Content]], bad: list[dict[str, Any]]
 ) -> dict[str, int]:
     """Store the events and count what became of them; those the hub cannot keep are added to ``bad``."""
     from calhub.calendar.event import InvalidEvent
@@ -87,8 +112,7 @@ def _put(
 
     now = hub.now()
     counts = {"created": 0, "updated": 0, "unchanged": 0}
-    for place in range(0, len(good), _BATCH):
-        batch = good[place : place + _BATCH]
+    while batch := list(islice(good, _BATCH)):
         before = events_by_uid(conn, calendar_id, [uid for uid, _ in batch])
         rows = [(calendar_id, uid, content) for uid, content in batch]
         try:

@@ -26,6 +26,7 @@ class Change:
     """
 
     seq: int
+    calendar_id: int
     event_id: int
     uid: str
     op: Op
@@ -36,7 +37,7 @@ class Change:
     at: str
 
 
-_COLUMNS: Final = "seq, event_id, uid, op, fields, before, replica_id, run_id, at"
+_COLUMNS: Final = "seq, calendar_id, event_id, uid, op, fields, before, replica_id, run_id, at"
 _SINCE: Final = f"SELECT {_COLUMNS} FROM change WHERE calendar_id = ? AND seq > ? ORDER BY seq"
 _OF_RUN: Final = f"SELECT {_COLUMNS} FROM change WHERE run_id = ? ORDER BY seq"
 
@@ -64,9 +65,10 @@ def last_seq(conn: Connection) -> int:
 
 
 def _change(row: Sequence[Any]) -> Change:
-    seq, event_id, uid, op, fields, before, replica_id, run_id, at = row
+    seq, calendar_id, event_id, uid, op, fields, before, replica_id, run_id, at = row
     return Change(
         seq=seq,
+        calendar_id=calendar_id,
         event_id=event_id,
         uid=uid,
         op=cast(Op, op),

@@ -55,6 +55,9 @@ class Copy:
         return self.source_uid, self.part
 
 
+#: Before a rule's key, in ``meta``: the rule is gone, its copies were to stay.
+_KEPT: Final = "kept-copies:"
+
 _RULES: Final = (
     "SELECT rule.id, kind, key, source_id, source.name, target_id, target.name, options, seq, stale, reached_ts "
     "FROM rule JOIN calendar AS source ON source.id = source_id JOIN calendar AS target ON target.id = target_id "
@@ -87,6 +90,7 @@ def add_rule(conn: Connection, kind: Kind, source: str, target: str, options: Ma
         "options": dumps(options),
         "created": now,
     }
+    conn.execute("DELETE FROM meta WHERE key = ?", (_KEPT + key,))
     return rule(conn, sql.insert(conn, "rule", row))
 
 
@@ -122,8 +126,16 @@ def remove_rule(conn: Connection, rule_id: int, *, keep_copies: bool, now: str) 
     found = rule(conn, rule_id)
     uids = [] if keep_copies else [each.uid for each in copies(conn, rule_id)]
     removed = sum(drop_event(conn, found.target_id, uid, now=now) for uid in uids)
+    if keep_copies:
+        conn.execute("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", (_KEPT + found.key, now))
     conn.execute("DELETE FROM rule WHERE id = ?", (rule_id,))
     return removed
+
+
+def kept_keys(conn: Connection) -> set[str]:
+    """The keys of rules that were removed with the wish to keep their copies."""
+    names = sql.column(conn, "SELECT key FROM meta WHERE key LIKE ?", (_KEPT + "%",))
+    return {name.removeprefix(_KEPT) for name in names}
 
 
 def drop_event(conn: Connection, calendar_id: int, uid: str, *, now: str, run_id: int | None = None) -> bool:

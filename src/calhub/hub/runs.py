@@ -25,8 +25,15 @@ def empty_counts() -> dict[str, Any]:
 
 
 def start_run(conn: Connection, of: accounts.Replica, *, kind: str, now: str) -> int:
+    """Begin a run of a replica and return its id."""
     names = {"account": of.account, "calendar": of.calendar, "remote": of.remote_name}
     return sql.insert(conn, "run", {"replica_id": of.id, **names, "kind": kind, "started": now})
+
+
+def start_hub_run(conn: Connection, calendar: str, *, kind: str, now: str) -> int:
+    """Begin a run that works in the hub only; ``calendar`` is empty for one that is about several."""
+    names = {"account": "", "calendar": calendar, "remote": ""}
+    return sql.insert(conn, "run", {**names, "kind": kind, "started": now})
 
 
 def finish_run(

@@ -15,7 +15,7 @@ from functools import cached_property
 from zoneinfo import ZoneInfo
 
 from calhub.calendar.event import Content
-from calhub.calendar.mark import copy_uid, is_copy, mark_of
+from calhub.calendar.mark import copy_uid, is_copy, made_by_rule, mark_of
 from calhub.calendar.recurrence import times_of
 from calhub.hub import accounts, changes, events, links, lookup, rules
 from calhub.hub.changes import last_seq
@@ -63,10 +63,14 @@ def _derive_rule(hub: Hub, rule: Rule, note: Note) -> tuple[int, int]:
     return expected if alone else upto, work.end_ts
 
 
-def preview(hub: Hub, rule_id: int) -> list[Step]:
-    """What `derive` would do for one rule now. Changes nothing. Raises `NotFound`."""
+def preview(hub: Hub, rule_id: int, *, everything: bool = False) -> list[Step]:
+    """What `derive` would do for one rule now; with ``everything``, if it looked at more than what is new.
+
+    Changes nothing. Raises `NotFound`.
+    """
     with hub.read() as conn:
-        work = Work(conn, rules.rule(conn, rule_id), _timestamp(hub))
+        rule = rules.rule(conn, rule_id)
+        work = Work(conn, replace(rule, stale=rule.stale or everything), _timestamp(hub))
         found = [step for part in work.parts(conn) for step in work.plan(conn, part)]
     return [step for step in found if step.op != "adopt"]
 
@@ -98,7 +102,7 @@ class Work:
         mine, theirs = (accounts.owner_addresses(conn, each) for each in (rule.source_id, rule.target_id))
         self.theirs = (theirs | ({self.options.owner} if self.options.owner else set())) - mine
         self.view = blocks.View(
-            options=self.options, calendar=rule.source, zone=_zone(conn, rule, self.options), me=mine,
+            options=self.options, calendar=rule.source, zone=clock_zone(conn, rule, self.options), me=mine,
             window=self.options.window(now_ts),
         )  # fmt: skip
         self.spare = Spare()
@@ -153,7 +157,7 @@ class Work:
     def _sources(self, conn: Connection, uids: Sequence[str]) -> list[StoredEvent]:
         """The live ones of the events that a rule may read: no copies."""
         found = lookup.events_by_uid(conn, self.rule.source_id, [uid for uid in uids if not is_copy(uid)])
-        return [stored for stored in found.values() if not stored.deleted]
+        return [each for each in found.values() if not each.deleted and not made_by_rule(each.uid, each.content)]
 
     def _collect_spare(self, conn: Connection, gone: Sequence[str]) -> None:
         """Copies whose event is gone and, where everything is derived anew, marked events that no rule knows."""
@@ -226,7 +230,7 @@ class Work:
         return blocks.takes_place(content, *window)
 
 
-def _zone(conn: Connection, rule: Rule, given: Options) -> tzinfo:
+def clock_zone(conn: Connection, rule: Rule, given: Options) -> tzinfo:
     """By which clock a rule's hours and days are: its own, else the source calendar's, else UTC."""
     name = given.time_zone or accounts.calendar(conn, rule.source_id).time_zone
     return ZoneInfo(name) if name and name != "UTC" else UTC

@@ -18,7 +18,8 @@ from calhub.rules.options import Options
 
 #: What a public text may be made of.
 _TAGS: Final = frozenset({"a", "b", "br", "em", "i", "li", "ol", "p", "strong", "u", "ul"})
-_MARKUP: Final = re.compile(r"</?[a-zA-Z][^<>]*>")
+#: Also a tag that nothing ends: a page that shows the text may end it.
+_MARKUP: Final = re.compile(r"<[a-zA-Z/!?]")
 #: Links that let one into a meeting (RFC 7986 CONFERENCE has a field of its own, but most stand in the text).
 _MEETING: Final = re.compile(
     r"(?:https?://)?[\w.-]*\b(?:meet\.google\.com|zoom\.us|zoomgov\.com|teams\.microsoft\.com|teams\.live\.com|webex\.com|"

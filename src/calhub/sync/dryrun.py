@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -65,6 +66,15 @@ def rehearse(
     """The reports a `sync` would give now, each with its plan. The hub and the remotes stay as they are."""
     from calhub.sync.engine import Session, choose
 
+    with rehearsal(hub, connect) as (copy, pretend):
+        chosen = choose(copy, replica_ids=replica_ids, account=account, calendar=calendar)
+        return Session(copy, pretend, full=full, progress=progress, dry_run=True, derive=derive).run(chosen)
+
+
+@contextmanager
+def rehearsal(hub: Hub, connect: Connect) -> Iterator[tuple[Hub, Connect]]:
+    """A copy of the hub, to be thrown away, and a way to connect to its accounts that writes nothing."""
+
     def pretend(of: Account) -> Provider:
         return Pretend(connect(of))
 
@@ -72,5 +82,4 @@ def rehearse(
         home = Path(folder)
         backup(hub, home / "hub.db")
         with Hub.open(home, clock=hub.clock) as copy:
-            chosen = choose(copy, replica_ids=replica_ids, account=account, calendar=calendar)
-            return Session(copy, pretend, full=full, progress=progress, dry_run=True, derive=derive).run(chosen)
+            yield copy, pretend

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from calhub.calendar.event import Content
 from calhub.calendar.fields import apply, diff, path_name, project, restore
-from calhub.calendar.mark import is_copy
+from calhub.calendar.mark import made_by_rule
 from calhub.hub import accounts, changes, events, inbox, journal, links, lookup
 from calhub.hub.events import StoredEvent
 from calhub.hub.journal import Intent
@@ -118,7 +118,7 @@ def _admit(of: Pass, ids: Sequence[int]) -> bool:
                 continue  # written as it is changes nothing; see `Page.outdated`
             if (each.write.op, each.stored.uid) not in released:
                 is_asked = each.stored.id in asked or each.stored.uid in of.discarded
-                copy = is_copy(each.stored.uid)
+                copy = made_by_rule(each.stored.uid, each.stored.content)
                 steps.append(guard.Step(op=each.write.op, uid=each.stored.uid, asked=is_asked, copy=copy))
     with of.hub.read() as conn:
         linked = links.link_count(conn, of.replica.id)

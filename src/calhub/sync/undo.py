@@ -1,4 +1,8 @@
-"""Undo a run: put back what it wrote, item by item, each only if nobody has changed it since."""
+"""Undo a run: put back what it wrote, item by item, each only if nobody has changed it since.
+
+A run of a replica is put back in the hub and at its remote; one that worked in the hub only (a reset) in the hub alone,
+and the next sync carries it on.
+"""
 
 from __future__ import annotations
 
@@ -8,14 +12,14 @@ from typing import Any
 
 from calhub.calendar.event import Content
 from calhub.calendar.fields import apply, diff, project
-from calhub.hub import accounts, changes, events, journal, links, lookup, runs
+from calhub.hub import accounts, changes, events, journal, links, lookup, removed, rules, runs
 from calhub.hub.accounts import Account
 from calhub.hub.changes import Change
 from calhub.hub.database import Hub
-from calhub.hub.errors import NotFound
 from calhub.hub.events import StoredEvent
 from calhub.hub.journal import Intent
 from calhub.hub.locks import replica_lock
+from calhub.hub.sql import Connection, Row
 from calhub.providers.base import Done, Item, Provider, ProviderError
 from calhub.sync.context import Pass
 from calhub.sync.push import send
@@ -28,15 +32,16 @@ def undo(hub: Hub, connect: Callable[[Account], Provider], run_id: int, dry_run:
 
     What the run pushed is put back at its remote at once, conditional on the version the run left there. What it pulled
     is put back in the hub; the next sync carries the old state to every replica, the run's own included, under the
-    guard. Anything changed since the run is skipped, with the reason. Raises NotFound, Busy and ProviderError; then
-    nothing has been changed, except items already counted in the journal under the new run.
+    guard. Anything changed since the run is skipped, with the reason. A run that worked in the hub only is put back
+    there. Raises NotFound, Busy and ProviderError; then nothing has been changed, except items already counted in the
+    journal under the new run.
     """
     if not dry_run:
         hub.ensure_sound()
     with hub.read() as conn:
         row = runs.run_row(conn, run_id)
         if row["replica_id"] is None:
-            raise NotFound(f"Run {run_id} belongs to no replica.", "Only syncs can be undone.")
+            return _undo_in_hub(hub, row, dry_run)
         replica = accounts.replica(conn, row["replica_id"])
         account = accounts.account(conn, replica.account)
         pushed = _last_by_uid(journal.done_intents(conn, run_id))
@@ -58,6 +63,69 @@ def undo(hub: Hub, connect: Callable[[Account], Provider], run_id: int, dry_run:
             if provider is not None:
                 provider.close()
     return {"run": run_id, "undone": undone, "skipped": skipped, "dry_run": dry_run}
+
+
+def _undo_in_hub(hub: Hub, row: Row, dry_run: bool) -> dict[str, Any]:
+    """Put back what a run without replica did, in one transaction, with the rows that tied copies to their rules."""
+    undone: list[str] = []
+    skipped: list[dict[str, str]] = []
+    with hub.transaction() as conn:
+        new_id = None if dry_run else runs.start_hub_run(conn, row["calendar"], kind="undo", now=hub.now())
+        spans: dict[tuple[int, str], tuple[Change, Change]] = {}
+        for each in changes.run_changes(conn, row["id"]):
+            key = (each.calendar_id, each.uid)
+            spans[key] = (spans.get(key, (each, each))[0], each)
+        for (calendar_id, uid), (first, last) in spans.items():
+            stored = lookup.events_by_uid(conn, calendar_id, [uid]).get(uid)
+            reason = _reason_to_skip(conn, calendar_id, stored, last)
+            if reason is not None:
+                skipped.append({"uid": uid, "reason": reason})
+                continue
+            undone.append(uid)
+            if not dry_run:
+                _put_hub(conn, calendar_id, uid, stored, _before(first), now=hub.now(), run_id=new_id)
+        if new_id is not None:
+            known = {rule.id for rule in rules.rules(conn)}
+            for rule_id, copy in removed.remembered(conn, row["id"]):
+                if rule_id in known and copy.uid in undone:
+                    rules.put_copies(conn, rule_id, [copy])
+            _finish(conn, new_id, len(undone), skipped, requests=0, duration_ms=0, now=hub.now())
+    return {"run": row["id"], "undone": len(undone), "skipped": skipped, "dry_run": dry_run}
+
+
+def _reason_to_skip(conn: Connection, calendar_id: int, stored: StoredEvent | None, last: Change) -> str | None:
+    if not any(each.id == calendar_id for each in accounts.calendars(conn)):
+        return "Its calendar has been removed."
+    return "It has been changed since in the hub." if stored is not None and stored.rev != last.seq else None
+
+
+def _before(first: Change) -> Content | None:
+    return first.before if first.op != "create" else None
+
+
+def _finish(
+    conn: Connection, run_id: int, undone: int, skipped: list[dict[str, str]], *, requests: int, duration_ms: int,
+    now: str,
+) -> None:  # fmt: skip
+    counts = runs.empty_counts() | {"undone": undone}
+    errors = [{"uid": each["uid"], "message": each["reason"]} for each in skipped]
+    runs.finish_run(
+        conn, run_id, status="ok", counts=counts, errors=errors, requests=requests, duration_ms=duration_ms, now=now
+    )
+
+
+def _put_hub(
+    conn: Connection, calendar_id: int, uid: str, stored: StoredEvent | None, content: Content | None, *, now: str,
+    run_id: int | None,
+) -> StoredEvent | None:  # fmt: skip
+    """Make the event say ``content`` in the hub, or be gone."""
+    if content is not None:
+        return events.put_event(conn, calendar_id, uid, content, now=now, run_id=run_id)
+    if stored is not None and not stored.deleted:
+        events.delete_event(conn, stored.id, now=now, run_id=run_id)
+        if links.is_forgettable(conn, stored.id):
+            events.purge_event(conn, stored.id)
+    return None
 
 
 def _last_by_uid(intents: list[Intent]) -> dict[str, tuple[Intent, Intent]]:
@@ -98,13 +166,12 @@ class _Undo:
     def finish(self, undone: int, skipped: list[dict[str, str]]) -> None:
         if self._report.run_id is None:
             return
+        requests = self._provider.requests if self._provider else 0
+        duration_ms = round((time.monotonic() - self._began) * 1000)
         with self._hub.transaction() as conn:
-            runs.finish_run(
-                conn, self._report.run_id, status="ok",
-                counts=runs.empty_counts() | {"undone": undone},
-                errors=[{"uid": each["uid"], "message": each["reason"]} for each in skipped],
-                requests=self._provider.requests if self._provider else 0,
-                duration_ms=round((time.monotonic() - self._began) * 1000), now=self._hub.now(),
+            _finish(
+                conn, self._report.run_id, undone, skipped, requests=requests, duration_ms=duration_ms,
+                now=self._hub.now(),
             )  # fmt: skip
 
     def pull_back(self, first: Change, last: Change) -> str | None:
@@ -115,7 +182,7 @@ class _Undo:
                 return "It has been changed since in the hub."
             if self._dry_run:
                 return None
-            self._put_hub(conn, first.uid, stored, first.before if first.op != "create" else None)
+            self._put_hub(conn, first.uid, stored, _before(first))
         return None
 
     def push_back(self, first: Intent, last: Intent) -> str | None:
@@ -187,12 +254,8 @@ class _Undo:
                     hub_rev=put.rev, now=now,
                 )  # fmt: skip
 
-    def _put_hub(self, conn: Any, uid: str, stored: StoredEvent | None, content: Content | None) -> StoredEvent | None:
+    def _put_hub(
+        self, conn: Connection, uid: str, stored: StoredEvent | None, content: Content | None
+    ) -> StoredEvent | None:
         now, run_id = self._hub.now(), self._report.run_id
-        if content is not None:
-            return events.put_event(conn, self._replica.calendar_id, uid, content, now=now, run_id=run_id)
-        if stored is not None and not stored.deleted:
-            events.delete_event(conn, stored.id, now=now, run_id=run_id)
-            if links.is_forgettable(conn, stored.id):
-                events.purge_event(conn, stored.id)
-        return None
+        return _put_hub(conn, self._replica.calendar_id, uid, stored, content, now=now, run_id=run_id)

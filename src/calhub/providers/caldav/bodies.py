@@ -13,11 +13,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Final
 
-from calhub.calendar.event import InvalidEvent
 from calhub.providers.base import Item
 from calhub.providers.caldav import wire
 from calhub.providers.caldav.client import Dav, Garbled, NotDav, Rejected, name_of, not_dav, path_of, rejected, resolve
 from calhub.providers.http import Answer, TooLarge, read_body
+from calhub.providers.texts import read_item
 
 CHUNK: Final = 250  # some servers silently leave out what goes beyond a thousand
 IN_FLIGHT: Final = 2
@@ -131,22 +131,7 @@ def item_of(remote_id: str, body: Body) -> Item | None:
     """The item in a body that has a text or a problem; None if it is something else than an event."""
     if body.text is None:
         return Item(remote_id=remote_id, version=body.version, uid=None, problem=body.problem or "The item is empty.")
-    from calhub.calendar import ical  # most passes bring nothing to be read
-
-    try:
-        reading = ical.read_object(body.text)
-    except ical.NotAnEvent:
-        return None
-    except InvalidEvent as error:
-        return Item(remote_id=remote_id, version=body.version, uid=None, raw=body.text, problem=str(error))
-    return Item(
-        remote_id=remote_id,
-        version=body.version,
-        uid=reading.uid,
-        content=reading.content,
-        raw=body.text,
-        modified=reading.modified,
-    )
+    return read_item((remote_id, body.version, body.text))
 
 
 def _decode(body: bytes) -> str:

@@ -12,7 +12,8 @@ very first one, which sync-collection does in one go. An invalid token leads to 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import closing
 from functools import cached_property
 from typing import Final
 
@@ -21,6 +22,7 @@ from calhub.providers.caldav import wire
 from calhub.providers.caldav.bodies import Bodies, Body, item_of
 from calhub.providers.caldav.client import Dav, Garbled, Rejected, name_of, path_of, plain
 from calhub.providers.http import host_of
+from calhub.providers.texts import Text, read_batches
 
 PAGE: Final = 250
 REPORTS: Final = "d:supported-report-set"
@@ -111,26 +113,34 @@ class Listing:
     def _report(self, token: str, round_: _Round, *, bodies: bool) -> Iterator[Page]:
         """One REPORT. Rows that came with their body are yielded while the answer is still arriving."""
         wanted: list[Body] = []
-        ready: list[Body] = []
         body = wire.sync_collection(token, bodies=bodies)
-        with self._dav.multistatus("REPORT", self._url, body, depth="0") as answer:
-            for row in answer:
-                found = self._sync_row(row, round_)
-                if found is None:
-                    continue
-                if found.text is not None:
-                    ready.append(found)
-                else:
-                    self.bodies_in_sync = self.bodies_in_sync and row.status >= 300
-                    wanted.append(found)
-                if len(ready) >= PAGE:
-                    yield self._page(ready, round_.removed)
-                    ready = []
-            round_.token = answer.sync_token
-        if ready:
-            yield self._page(ready, round_.removed)
+        with (
+            self._dav.multistatus("REPORT", self._url, body, depth="0") as answer,
+            closing(read_batches(self._arriving(answer, round_, wanted))) as batches,
+        ):
+            for texts, items in batches:
+                yield self._page(zip((text[0] for text in texts), items, strict=True), round_.removed)
         for chunk in self._bodies.fetch(self._url, wanted):
-            yield self._page(chunk, round_.removed)
+            yield self._page(self._items(chunk), round_.removed)
+
+    def _arriving(self, answer: wire.Multistatus, round_: _Round, wanted: list[Body]) -> Iterator[list[Text]]:
+        """The texts in the answer to a REPORT, as they come; what came without one is put into ``wanted``."""
+        ready: list[Text] = []
+        for row in answer:
+            found = self._sync_row(row, round_)
+            if found is None:
+                continue
+            if found.text is not None:
+                ready.append((self._names.id_for(found.href), found.version, found.text))
+            else:
+                self.bodies_in_sync = self.bodies_in_sync and row.status >= 300
+                wanted.append(found)
+            if len(ready) >= PAGE:
+                yield ready
+                ready = []
+        round_.token = answer.sync_token
+        if ready:
+            yield ready
 
     def _sync_row(self, row: wire.Row, round_: _Round) -> Body | None:
         """What is to be done about a row: None = nothing more."""
@@ -171,7 +181,7 @@ class Listing:
             yield Page(present=present, total=total)
         removed: list[str] = []
         for chunk in self._bodies.fetch(self._url, wanted):
-            yield self._page(chunk, removed, total=total)
+            yield self._page(self._items(chunk), removed, total=total)
         yield Page(removed=removed, cursor=cursor, complete=True, total=total)
 
     def _list(self) -> list[tuple[str, str | None]]:
@@ -190,13 +200,17 @@ class Listing:
             raise Garbled(f"{host_of(self._url)} cut the list of events.", "Try again later.")
         return found
 
-    def _page(self, bodies: list[Body], removed: list[str], total: int | None = None) -> Page:
-        """The page for fetched bodies; what is gone or is no event (any more) goes to ``removed``."""
-        items: list[Item] = []
+    def _items(self, bodies: list[Body]) -> Iterator[tuple[str, Item | None]]:
+        """The item of each body under its id; None if it is gone or is no event (any more)."""
         for body in bodies:
             remote_id = self._names.id_for(body.href)
             gone = body.text is None and body.problem is None
-            item = None if gone else item_of(remote_id, body)
+            yield remote_id, None if gone else item_of(remote_id, body)
+
+    def _page(self, found: Iterable[tuple[str, Item | None]], removed: list[str], total: int | None = None) -> Page:
+        """The page with these items; known ones that are no event any more go to ``removed``."""
+        items: list[Item] = []
+        for remote_id, item in found:
             if item is not None:
                 items.append(item)
             elif remote_id in self._known:

@@ -67,7 +67,7 @@ class Stage:
 
 @dataclass
 class _World(World):
-    """Opens the same `Hub` again where another would make a new one: what SQLAlchemy has compiled is kept that way."""
+    """Opens the same `Hub` again where another would make a new one, which would first look at the schema."""
 
     hub: Hub = field(kw_only=True)
 
