@@ -27,7 +27,7 @@ from calhub.hub.database import Hub
 from calhub.testing.davserver import CALENDAR, PASSWORD, USERNAME, DavServer
 
 #: For conditions that come true in a moment on a machine with nothing else to do.
-DEADLINE: Final = 60.0
+DEADLINE: Final = 20.0
 
 Contents = dict[str, Content]
 
@@ -145,6 +145,8 @@ class Pair:
         daemon.calhub("account", "add", "folder", "disk", "--url", str(self.folder.parent), "--calendars", "none")
         daemon.calhub("replica", "add", "Work", "dav", CALENDAR)
         daemon.calhub("replica", "add", "Work", "disk", "work")
+        for replica in ("1", "2"):  # storms are what these tests are about
+            daemon.calhub("replica", "set", replica, "--guard-number", "100000")
 
     def put(self, uid: str, title: str) -> None:
         """Another program writes a file, as such programs do: whole or not at all."""
