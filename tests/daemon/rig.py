@@ -82,7 +82,9 @@ class Daemon:
     def refused(self, *options: str, home: Path | None = None) -> tuple[int, str]:
         """``calhub serve`` on the home, which is to be in vain: its exit status and what it says."""
         command = [sys.executable, "-m", "calhub.cli", "--home", str(home or self.home), "serve", *options]
-        done = subprocess.run(command, env=self._environment(), capture_output=True, text=True, timeout=DEADLINE, check=False)
+        done = subprocess.run(
+            command, env=self._environment(), capture_output=True, text=True, timeout=DEADLINE, check=False
+        )
         return done.returncode, done.stderr
 
     def signal(self, number: signal.Signals) -> None:

@@ -77,9 +77,7 @@ def test_settings_are_read_again(serving: Daemon) -> None:
     with GoogleService() as google:
         calendar = google.user_add_calendar("Work")
         credentials = json.dumps(google.credentials())
-        serving.calhub(
-            "account", "add", "google", "me", "--credentials", "-", "--calendars", "all", stdin=credentials
-        )
+        serving.calhub("account", "add", "google", "me", "--credentials", "-", "--calendars", "all", stdin=credentials)
         serving.start()
         assert google.channels == {}
         (serving.home / "config.toml").write_text(f'public_url = "{serving.url}"\n')
@@ -113,9 +111,7 @@ def gate(pair: Pair) -> Iterator[Gate]:
     made.opened.set()
 
 
-def test_sigterm_lets_a_write_under_way_come_to_its_end(
-    serving: Daemon, pair: Pair, gate: Gate
-) -> None:
+def test_sigterm_lets_a_write_under_way_come_to_its_end(serving: Daemon, pair: Pair, gate: Gate) -> None:
     """The answer to the write that was sent is waited for and committed; the others are left to the next start."""
     for number in range(60):
         pair.put(f"e{number}", f"event {number}")
