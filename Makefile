@@ -11,7 +11,7 @@ help:
 	@echo "make demo    see calhub work: real CalDAV servers and a folder, five services at once, rules; in a temporary home"
 	@echo "make test    every check: linter, formatter, strict type checker, tests"
 	@echo "make bench   speed, side by side with vdirsyncer and khal (SIZES=1000,10000 ONLY=pull to choose)"
-	@echo "make soak    the engine against made-up users, services and crashes (SECONDS=60 SEED=1 RUNS=0)"
+	@echo "make soak    the engine against made-up users, services and crashes (SECONDS=60 SEED=1 RUNS=0 SERVICES=google,notion)"
 	@echo "make kill    kill 50 syncs at chosen moments, run each again and compare (KILLS=10 SEED=2 to choose)"
 	@echo "make explore the property tests with new examples, not the ones that make test repeats (TIMES=5 to choose)"
 	@echo "make fuzz    feed the readers of calendar files and of server answers with nonsense (MINUTES=5 to choose)"
@@ -73,7 +73,7 @@ SECONDS ?= 60
 SEED ?= 1
 RUNS ?= 0
 soak: $(READY)
-	$(BIN)/python scripts/soak.py --seconds $(SECONDS) --seed $(SEED) --runs $(RUNS)
+	$(BIN)/python scripts/soak.py --seconds $(SECONDS) --seed $(SEED) --runs $(RUNS) --services "$(SERVICES)"
 
 KILLS ?= 50
 kill: $(READY)

@@ -2,6 +2,7 @@
 
 python scripts/soak.py --seconds 600 --seed 1 --workers 2
 python scripts/soak.py --seed 4711 --runs 1        # one run again, with its story
+python scripts/soak.py --services google,notion    # with remotes at emulated services
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 from itertools import count, islice, takewhile
 
+from calhub.testing.simulation.emulators import HABITS
 from calhub.testing.simulation.soak import play_seed, shorten, stage, story
 
 #: Runs a worker plays between two reports.
@@ -33,28 +35,32 @@ def main() -> int:
     chunks = (
         (start, min(CHUNK, end - start)) for start in takewhile(lambda start: start < end, count(asked.seed, CHUNK))
     )
+    services = tuple(filter(None, asked.services.split(",")))
     with ProcessPoolExecutor(asked.workers) as pool:
-        waiting = [pool.submit(play_chunk, *chunk) for chunk in islice(chunks, asked.workers)]
+        waiting = [pool.submit(play_chunk, *chunk, services) for chunk in islice(chunks, asked.workers)]
         while waiting:
             done, seen, found = waiting.pop(0).result()
             runs, reached, failures = runs + done, reached + seen, failures + found
             for seed, text in found:
-                print(f"\nseed {seed} fails; again: make soak SEED={seed} RUNS=1\n{text}", flush=True)
+                print(
+                    f"\nseed {seed} fails; again: make soak SEED={seed} RUNS=1 SERVICES={asked.services}\n{text}",
+                    flush=True,
+                )
             spent = time.monotonic() - began
             print(f"{runs} runs, {runs / spent:.1f} a second, {len(failures)} failed", file=sys.stderr, flush=True)
             if spent < asked.seconds and len(failures) < ENOUGH:
-                waiting += [pool.submit(play_chunk, *chunk) for chunk in islice(chunks, 1)]
+                waiting += [pool.submit(play_chunk, *chunk, services) for chunk in islice(chunks, 1)]
     _summary(runs, time.monotonic() - began, reached, failures)
     return 1 if failures else 0
 
 
-def play_chunk(first: int, size: int) -> Report:
+def play_chunk(first: int, size: int, services: tuple[str, ...]) -> Report:
     """Some runs in a row, in a process of their own: how many, what they reached, and the stories of failures."""
     reached: Counter[str] = Counter()
     failures = []
     with stage() as on:
         for seed in range(first, first + size):
-            played = play_seed(on, seed)
+            played = play_seed(on, seed, services=services)
             # By run, not by event: how many runs came into a branch is what says how well it is tested.
             reached.update(played.reached.keys())
             if played.failure is not None:
@@ -68,6 +74,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=1, help="of the first run; the next ones count on")
     parser.add_argument("--runs", type=int, default=0, help="stop after so many")
     parser.add_argument("--workers", type=int, default=2, help="processes at once")
+    parser.add_argument("--services", default="", help=f"emulated services to have remotes at: {', '.join(HABITS)}")
     return parser.parse_args()
 
 

@@ -58,7 +58,8 @@ def calhub(home: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFix
     """Run a command line: ``calhub("account", "list", "--json")``."""
     monkeypatch.setenv("CALHUB_HOME", str(home))
     monkeypatch.setenv("TZ", "Europe/Paris")
-    for name in ("CALHUB_TIME_ZONE", "CALHUB_SYNC_TIMEOUT", "CALHUB_KEEP_RUNS", "CALHUB_KEEP_DAYS"):
+    settings = ("TIME_ZONE", "SYNC_TIMEOUT", "SYNC_WORKERS", "KEEP_RUNS", "KEEP_DAYS")
+    for name in (f"CALHUB_{each}" for each in settings):
         monkeypatch.delenv(name, raising=False)
 
     def run(*argv: str, stdin: bytes = b"") -> Result:

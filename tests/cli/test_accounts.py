@@ -38,7 +38,7 @@ def test_add_attaches_every_remote_calendar(calhub: Calhub, folder: Folder) -> N
     assert result.code == 0
     assert result.json["account"] == {
         "name": "disk", "provider": "folder", "state": "ok", "error": None, "calendars": 2,
-        "breaker": {"state": "closed", "failures": 0, "until": None},
+        "priority": 0, "interval": 0, "breaker": {"state": "closed", "failures": 0, "until": None},
     }  # fmt: skip
     assert [(each["calendar"], each["direction"]) for each in result.json["replicas"]] == [
         ("home", "both"),

@@ -79,13 +79,11 @@ class Daemon:
         assert found == code, text
         return json.loads(text)
 
-    def refused(self, *options: str, home: Path | None = None) -> tuple[int, str]:
+    def refused(self, *options: str) -> tuple[int, str]:
         """``calhub serve`` on the home, which is to be in vain: its exit status and what it says."""
-        command = [sys.executable, "-m", "calhub.cli", "--home", str(home or self.home), "serve", *options]
-        done = subprocess.run(
-            command, env=self._environment(), capture_output=True, text=True, timeout=DEADLINE, check=False
-        )
-        return done.returncode, done.stderr
+        command = [sys.executable, "-m", "calhub.cli", "serve", *options]
+        done = subprocess.run(command, env=self._environment(), capture_output=True, timeout=DEADLINE, check=False)
+        return done.returncode, done.stderr.decode()
 
     def signal(self, number: signal.Signals) -> None:
         assert self._process is not None

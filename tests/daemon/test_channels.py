@@ -11,7 +11,7 @@ import pytest
 import uvicorn
 from fastapi import FastAPI
 from tests.daemon.rig import eventually
-from tests.providers.notion.test_webhooks import text
+from tests.providers.notion.conftest import text
 
 from calhub.api.routes import webhooks as routes
 from calhub.daemon.channels import Channels, is_told
@@ -30,7 +30,7 @@ from calhub.testing.services.notion import NotionService
 from calhub.testing.world import VirtualClock
 
 DAY = {"start": {"date": "2026-11-23"}, "end": {"date": "2026-11-24"}}
-TIMES = {
+TIMES: dict[str, Any] = {
     "start": {"dateTime": "2026-11-23T10:00:00", "timeZone": "UTC"},
     "end": {"dateTime": "2026-11-23T11:00:00", "timeZone": "UTC"},
 }
@@ -267,7 +267,7 @@ def test_graph_s_messages_need_the_secret(place: Place, graph: Graph) -> None:
 
 
 def test_notion_is_verified_and_tells_of_all_its_databases(place: Place, clock: VirtualClock) -> None:
-    """The newest token counts until a signed message has come; later ones are refused, and repeated messages ignored."""
+    """The newest token counts until a signed message has come, later ones do not; repetitions do nothing."""
     with NotionService(clock=clock) as notion:
         sources = [notion.add_database(name, PROPERTIES) for name in ("a", "b")]
         credentials = {"token": notion.token, "api_root": notion.api_root}

@@ -9,6 +9,7 @@ import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 
 import httpx
 from tests.daemon.rig import Daemon, Pair, eventually
@@ -106,8 +107,7 @@ def _runs(pid: int) -> bool:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    with open(f"/proc/{pid}/stat") as stat:
-        return stat.read().split()[2] != "Z"  # nobody may be there to bury it
+    return Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z"  # nobody may be there to bury it
 
 
 def test_a_server_that_is_gone_for_a_while(serving: Daemon, pair: Pair) -> None:

@@ -57,7 +57,12 @@ def test_in_order_and_in_reverse() -> None:
     async def play() -> list[str]:
         log: list[str] = []
         stop = asyncio.Event()
-        await Supervisor([Part("a", log), Part("b", log)]).run(stop, lambda: (log.append("ready"), stop.set())[0])
+
+        def ready() -> None:
+            log.append("ready")
+            stop.set()
+
+        await Supervisor([Part("a", log), Part("b", log)]).run(stop, ready)
         return log
 
     assert asyncio.run(play()) == ["start a", "start b", "ready", "stop b", "stop a"]

@@ -39,6 +39,11 @@ def holds(fifo: str) -> Iterator[str]:
     yield fifo
 
 
+@pytest.fixture(autouse=True)
+def this_module_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
+
+
 def apart(work: str) -> Apart[list[int], tuple[int, int]]:
     return Apart(__name__, work)
 
@@ -87,6 +92,19 @@ def test_an_error_of_the_work_is_raised_here() -> None:
         assert [next(results), next(results)] == [1, 2]
         with pytest.raises(ValueError, match="three"):
             next(results)
+
+
+def test_nothing_is_taken_from_the_folder_one_is_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that is named like a module of Python's is not run."""
+    (tmp_path / "queue.py").write_text("open('run', 'w')")
+    (tmp_path / "pickle.py").write_text("open('run', 'w')")
+    monkeypatch.chdir(tmp_path)
+    with apart("where") as helper:
+        helper.give([1])
+        ((_, pid),) = helper.take()
+
+    assert pid != os.getpid()
+    assert not (tmp_path / "run").exists()
 
 
 def test_left_in_the_middle() -> None:

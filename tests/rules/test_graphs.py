@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from tests.rules.town import Town, instants
 
 from calhub.calendar.mark import is_copy
+from calhub.rules.validate import validate
 
 NAMES = "abcde"
 PAIRS = list(permutations(NAMES, 2))
@@ -115,6 +116,7 @@ def check(town: Town, pairs: list[tuple[str, str]]) -> None:
         assert Counter(moment for copy in copies for moment in instants(copy)) == expected
         assert "token" not in str(list(copies))
         assert {copy["title"] for copy in copies} <= {"Busy"}
+    assert validate(town.hub, town.connect, full=True)["findings"] == []
 
 
 @settings(max_examples=40, deadline=None)

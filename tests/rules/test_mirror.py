@@ -9,6 +9,7 @@ import pytest
 from tests.rules.town import Town, instants, said
 
 from calhub.calendar.mark import PROPERTY, copy_uid
+from calhub.hub import accounts
 from calhub.rules.derive import preview
 from calhub.sync import engine
 
@@ -114,6 +115,17 @@ def test_the_title_may_name_the_calendar(town: Town) -> None:
     town.settle()
 
     assert town.only_copy("work")["title"] == "Busy (private)"
+
+
+def test_the_title_follows_the_name_of_the_calendar(town: Town) -> None:
+    town.rule("mirror", "private", "work", title="Busy ({calendar})")
+    town.put("private", "e1")
+    town.settle()
+    with town.hub.transaction() as conn:
+        accounts.rename_calendar(conn, accounts.calendar(conn, "private").id, "home")
+    town.settle()
+
+    assert town.only_copy("work")["title"] == "Busy (home)"
 
 
 def test_a_series_stays_a_series(town: Town) -> None:
@@ -333,6 +345,14 @@ def test_a_copy_whose_uid_the_service_replaced_is_found_by_its_mark(town: Town, 
 
     assert list(town.shown("work")) == ["of-the-service"]
     assert town.shown("work")["of-the-service"]["extra"][PROPERTY]
+
+    town.lose_the_hub(tmp_path / "newer")
+    town.rule("mirror", "private", "work")
+    town.rule("mirror", "work", "family")
+    town.settle()
+
+    assert list(town.shown("work")) == ["of-the-service"]
+    assert town.shown("family") == {}
 
 
 def test_a_copy_under_another_uid_is_no_source_either(town: Town, tmp_path: Path) -> None:

@@ -142,6 +142,16 @@ def test_texts_are_cleaned(town: Town, text: str, shown: str) -> None:
     assert town.only_copy("public")["description"] == shown
 
 
+@pytest.mark.parametrize("url", ["javascript:alert(1)", "data:text/html,x", "file:///etc/passwd"])
+def test_only_web_addresses_are_published(town: Town, url: str) -> None:
+    town.rule("publish", "work", "public", fields=["title", "url"])
+    town.put("work", "s", **SERVICE | {"url": url})
+    town.put("work", "t", **SERVICE | {"url": "https://example.org"})
+    town.settle()
+
+    assert sorted(copy.get("url", "") for copy in town.copies("public").values()) == ["", "https://example.org"]
+
+
 def test_a_meeting_link_is_no_place(town: Town) -> None:
     town.rule("publish", "work", "public", fields=["title", "location", "url"])
     town.put(

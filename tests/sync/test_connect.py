@@ -107,7 +107,7 @@ def test_account_removed_meanwhile(hub: Hub, account: Account) -> None:
 def test_one_holder(hub: Hub, account: Account, home: Path) -> None:
     """While one vault of the account is locked, nobody else gets the lock, in this process or another."""
     with HubVault(hub, account).lock():
-        handle = os.open(home / "locks" / f"account-{account.id}.lock", os.O_RDWR)
+        handle = os.open(home / "locks" / f"secrets-{account.id}.lock", os.O_RDWR)
         with pytest.raises(BlockingIOError):
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
 

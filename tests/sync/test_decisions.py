@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from calhub.hub import inbox
 from calhub.hub.errors import InvalidValue
 from calhub.sync import atomic
 from calhub.sync.resolve import Take, resolve
@@ -168,6 +169,20 @@ def test_atomic_write_is_all_or_none(world: World, op: str, how: How) -> None:
     assert world.contents == one.contents == two.contents == before
 
 
+def test_a_creation_that_is_taken_back_stays_so_where_nobody_heard_of_it(world: World) -> None:
+    """The second replica took it, but neither says so nor can be asked. The next sync takes it away there."""
+    one, two = world.add_remote(), world.add_remote()
+    two.service.fail("create", "lost-after")
+    two.service.fail("get", "5xx")
+    with pytest.raises(atomic.AtomicFailed):
+        atomic.write(world.hub, world.connect, world.calendar.id, "a", plain(title="atomic"))
+    assert "a" in two.contents
+
+    world.settle()
+
+    assert world.contents == one.contents == two.contents == {}
+
+
 @pytest.mark.parametrize("how", [None, "lost-after"])
 def test_atomic_write_reaches_every_replica_before_it_returns(world: World, how: How | None) -> None:
     """After it returns hub and remotes are equal; an answer lost after it was applied counts as made."""
@@ -183,6 +198,23 @@ def test_atomic_write_reaches_every_replica_before_it_returns(world: World, how:
     writes = one.writes + two.writes
     world.settle()
     assert one.writes + two.writes == writes
+
+
+def test_arrivals_that_are_discarded_go_where_they_came_from_too(world: World) -> None:
+    """Many events come from one remote, and are linked there; then a person does not want them at the other."""
+    one, two = world.add_remote(), world.add_remote(guard_number=2)
+    one.put("old")
+    world.settle()
+    for number in range(4):
+        one.put(f"new{number}")
+    world.sync()
+
+    with world.hub.transaction() as conn:
+        inbox.discard_hold(conn, world.holds[0]["id"], now=world.hub.now())
+    world.settle()
+
+    assert world.holds == []
+    assert set(world.contents) == set(one.contents) == set(two.contents) == {"old"}
 
 
 def test_cancelled_instance_against_edited_one_can_be_flipped(world: World) -> None:

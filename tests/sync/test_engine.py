@@ -518,19 +518,6 @@ def test_item_that_moves_to_another_name_stays_the_same_event(world: World) -> N
     assert_in_step(world)
 
 
-def test_second_item_with_one_uid_is_quarantined(world: World) -> None:
-    """Two live items with one UID: the first is the event, the second is reported and left alone."""
-    one = world.add_remote()
-    one.put("a", title="first")
-    one.service.user_put(one.calendar, "a", one.contents["a"] | {"title": "second"}, remote_id="twin")
-
-    [report] = world.sync()
-
-    assert report.counts["quarantined"] == 1
-    assert world.contents["a"]["title"] == "first"
-    assert len(one.service.calendars[one.calendar].rows) == 2
-
-
 def test_a_deletion_that_went_through_at_the_last_try_is_done(world: World) -> None:
     """Nobody knows so until the item is looked at; by then there is no event left to be tried again."""
     remote = world.add_remote()

@@ -67,9 +67,12 @@ def invites_people(patch: Patch) -> None:
 
 
 def agrees_on_another_version(patch: Patch) -> None:
-    plain = links.link_row
+    one, many = links.set_link, links.link_new
+    patch.setattr(links, "set_link", lambda *given, **more: one(*given, **{**more, "version": "v0"}))
     patch.setattr(
-        links, "link_row", lambda r, e, i, remote, hub, _, rev, now: plain(r, e, i, remote, hub, "v0", rev, now)
+        links,
+        "link_new",
+        lambda conn, at, taken, now: many(conn, at, [(e, replace(item, version="v0")) for e, item in taken], now=now),
     )
 
 
@@ -102,7 +105,7 @@ def forgets_tombstones(patch: Patch) -> None:
     def and_everything_about_it(conn: Any, event_id: int, **given: Any) -> None:
         plain(conn, event_id, **given)
         conn.execute("DELETE FROM link WHERE event_id = ?", (event_id,))
-        events.purge_event(conn, event_id)
+        events.forget_tombstone(conn, event_id)
 
     patch.setattr(events, "delete_event", and_everything_about_it)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from calhub.testing.simulation.soak import Stage, play_seed, stage, story
+from calhub.testing.simulation.soak import Stage, play_scenario, play_seed, stage, story
 from calhub.testing.simulation.steps import SENTENCES, Step, read_scenario, read_step
 
 STEPS = 50
@@ -42,6 +42,44 @@ def test_a_made_up_scenario_can_be_written_down_and_played_again(on: Stage) -> N
 
     assert read_scenario(str(played.scenario)) == played.scenario
     assert {step.kind for step in played.scenario.steps} <= set(SENTENCES)
+
+
+NOT_TO_BE_KNOWN = {
+    # The update arrived, but no answer; then the item is deleted there. Perhaps by somebody who had not seen the edit.
+    "whether an edit was seen": """
+        remote work: ordinary
+
+        hub creates e1: title t0001
+        sync
+        hub edits e1: title t0002
+        work fails: update lost-after, 1 times after 0 good
+        work fails: read 5xx, 1 times after 1 good
+        sync
+        work deletes e1
+        sync
+    """,
+    # Three of three events are deleted, and in the same pass a fourth can be read again: the calendar is not emptied.
+    "that an event was unreadable": """
+        remote phone: ordinary
+
+        hub creates e1: title t0001
+        hub creates e2: title t0002
+        hub creates e3: title t0003
+        phone creates e4: title t0004
+        phone makes e4 unreadable
+        sync
+        hub deletes e1
+        hub deletes e2
+        hub deletes e3
+    """,
+}
+
+
+@pytest.mark.parametrize("what", NOT_TO_BE_KNOWN)
+def test_nothing_is_demanded_that_no_engine_could_know(on: Stage, what: str) -> None:
+    """What looks like a deleted event that came back, or an emptied calendar, and is right."""
+    played = play_scenario(on, read_scenario(NOT_TO_BE_KNOWN[what]))
+    assert played.failure is None, story(played)
 
 
 @pytest.mark.parametrize("kind", SENTENCES)

@@ -10,7 +10,19 @@ import pytest
 from calhub.hub import accounts
 from calhub.hub.accounts import Account
 from calhub.hub.breaker import Breaker
-from calhub.providers.base import Done, NotSent, Provider, ProviderError, RemoteCalendar, Trait, WriteRequest
+from calhub.providers.base import (
+    Done,
+    NotSent,
+    Outcome,
+    Provider,
+    ProviderError,
+    Refused,
+    RemoteCalendar,
+    Stale,
+    Trait,
+    Unknown,
+    WriteRequest,
+)
 from calhub.sync.report import RunReport
 from calhub.sync.watch import Paused, Watch, admit
 from calhub.testing.contract import ProviderContract, Versions
@@ -91,8 +103,8 @@ def test_other_accounts_go_on(world: Watched, remote: Remote) -> None:
         world.sync()
     other.put("a", title="A")
 
-    assert statuses(world.sync()) == ["skipped", "ok"]
-    assert statuses(world.sync()) == ["skipped", "ok"]
+    assert statuses(world.sync()) == ["ok", "skipped"]  # in trouble, so its turn came last
+    assert statuses(world.sync()) == ["ok", "skipped"]  # in trouble, so its turn came last
 
 
 def test_a_probe_that_succeeds_closes(world: Watched, remote: Remote) -> None:
@@ -157,6 +169,27 @@ def test_failing_writes_open_it(world: Watched, remote: Remote) -> None:
     world.clock.advance(minutes=5)
     world.settle()
     assert len(remote.contents) == 20
+
+
+@pytest.mark.parametrize(
+    "outcome", [Refused("No."), Stale(), NotSent("Not now.", of_item=True), Unknown("Who knows?", of_item=True)]
+)
+def test_what_is_wrong_with_an_item_does_not_count(world: Watched, remote: Remote, outcome: Outcome) -> None:
+    """The service answers: bad events do not take the good ones of the account with them."""
+
+    class Picky(MemoryProvider):
+        def delete(self, calendar: str, remote_id: str, *, expected: str | None) -> Outcome:  # noqa: ARG002 - whatever
+            return outcome
+
+    watch = Watch(Picky(remote.service), world.hub, world.account(remote))
+    away(remote, times=4)
+    for _ in range(4):
+        with pytest.raises(ProviderError):
+            list(watch.changes(remote.calendar, None, Versions()))
+
+    for _ in range(7):
+        assert watch.delete(remote.calendar, "a", expected=None) == outcome
+    assert world.breaker(remote) == Breaker()
 
 
 @pytest.mark.parametrize("trait", [Trait.LOGIN, Trait.FATAL, Trait.GONE])

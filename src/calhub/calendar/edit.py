@@ -302,7 +302,7 @@ def _timed_end(content: Content, times: Content, end: str | None, duration: str 
             raise InvalidEvent("The event would end before it starts.")
         return {"end": last.isoformat()}
     if duration is not None:
-        days, seconds = _read_duration(duration)
+        days, seconds = read_duration(duration)
         return {"end": end_frame.wall(frame.ts(wall + timedelta(days=days)) + seconds).isoformat()}
     if not content or content.get("all_day"):
         return {"end": end_frame.wall(frame.ts(wall) + _HOUR).isoformat()}
@@ -321,7 +321,7 @@ def _whole_days(content: Content, day: date | None, end: str | None, duration: s
         if last <= first:
             raise InvalidEvent("The end of an all-day event is the day after its last day, so it is after the start.")
     elif duration is not None:
-        days, seconds = _read_duration(duration)
+        days, seconds = read_duration(duration)
         if seconds or not days:
             raise InvalidEvent("An all-day event lasts whole days, such as 2d.")
         last = first + timedelta(days=days)
@@ -372,8 +372,8 @@ def _read_zone(text: str) -> str:
     return zone
 
 
-def _read_duration(text: str) -> tuple[int, int]:
-    """Days (of whatever length) and seconds."""
+def read_duration(text: str) -> tuple[int, int]:
+    """Days (of whatever length) and seconds. Raises `InvalidEvent`."""
     spelled = "".join(text.split()).upper()
     match = _PLAIN_DURATION.fullmatch(spelled) or _ISO_DURATION.fullmatch(spelled)
     if not match or not any(match.groups()):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from calhub.cli import times
 from calhub.cli.context import Session, session
 from calhub.cli.failures import CommandError, usage
 from calhub.cli.output import Json, emit, note, table
@@ -292,6 +293,38 @@ def _unlock(provider: str, given: Credentials, *, device_code: bool, browser: bo
     if is_signed_in(provider, given.secrets):
         return MemoryVault(given.secrets)
     return MemoryVault(authorise(provider, given, device_code=device_code, browser=browser))
+
+
+@app.command("set")
+def set_(
+    context: typer.Context,
+    name: Name,
+    priority: Annotated[
+        int | None, typer.Option("--priority", help="Its turn in a sync: the higher first; default: 0.")
+    ] = None,
+    interval: Annotated[
+        str | None,
+        typer.Option(
+            "--interval", metavar="5m|2h", help="How long after its last pass a sync of all leaves it out; 0: never."
+        ),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Say when an account has its turn; what is not named stays."""
+    from dataclasses import replace
+
+    from calhub.hub import accounts, runs
+
+    if priority is None and interval is None:
+        raise usage("Nothing to set.", "Name at least one option; see calhub account set --help")
+    seconds = None if interval is None else times.seconds(interval)
+    changed = {key: value for key, value in (("priority", priority), ("interval", seconds)) if value is not None}
+    with session(context).hub() as hub, hub.transaction() as conn:
+        account = accounts.account(conn, name)
+        accounts.set_schedule(conn, account, replace(account.schedule, **changed))
+        shape = runs.account_shape(conn, accounts.account(conn, account.id))
+    row = (shape["name"], shape["priority"], f"{shape['interval']} s" if shape["interval"] else "")
+    emit(shape, json, lambda: table(("Name", "Priority", "Interval"), [row], empty=""))
 
 
 @app.command("remove")

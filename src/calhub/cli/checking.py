@@ -63,7 +63,7 @@ def reset(
 
     def render() -> None:
         table(("Event", "Title"), [(each["uid"], each["title"]) for each in found["removed"]], empty="")
-        note(f"{len(found['removed'])} copies {'would be' if dry_run else 'were'} deleted.{_way_back(found)}")
+        note(f"{len(found['removed'])} copies {'would be' if dry_run else 'were'} deleted.{way_back(found)}")
         _print_runs(found["runs"])
 
     emit(found, json, render)
@@ -95,14 +95,14 @@ def cleanup(
         table(("Calendar", "Event", "Title"), rows, empty="")
         rest = {"copies": len(rows)} | found["expired"] | found["strays"]
         counted = ", ".join(f"{name}: {count}" for name, count in rest.items())
-        note(f"{'Would remove' if dry_run else 'Removed'} {counted}.{_way_back(found)}")
+        note(f"{'Would remove' if dry_run else 'Removed'} {counted}.{way_back(found)}")
         _print_runs(found["runs"])
 
     emit(found, json, render)
     _exit(found["runs"])
 
 
-def _way_back(found: Shape) -> str:
+def way_back(found: Shape) -> str:
     return "" if found["run"] is None else f" To bring them back: calhub undo {found['run']}"
 
 
@@ -114,8 +114,12 @@ def _print_runs(runs: list[Shape]) -> None:
 
 
 def _exit(runs: list[Shape]) -> None:
+    if code := exit_code(runs):
+        raise typer.Exit(code)
+
+
+def exit_code(runs: list[Shape]) -> int:
     """What has gone from the hub goes from the remotes with a later sync; the code says that not all of it has yet."""
     statuses = {run["status"] for run in runs}
-    for status, code in (("failed", FAILED), ("skipped", LOCKED), ("held", WAITING)):
-        if status in statuses:
-            raise typer.Exit(code)
+    codes = (("failed", FAILED), ("skipped", LOCKED), ("held", WAITING))
+    return next((code for status, code in codes if status in statuses), 0)

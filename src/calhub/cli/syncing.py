@@ -1,9 +1,13 @@
-"""``sync``: one pass over the replicas, and what it says about it."""
+"""``sync``: one pass over the replicas, and what it says about it.
+
+`perform` is the command without its command line, for others that offer it (`calhub.contrib.django`).
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -11,12 +15,45 @@ import typer
 from calhub.cli.context import Session, session
 from calhub.cli.failures import FAILED, LOCKED, WAITING, usage
 from calhub.cli.output import Json, clean, emit, note, progress, table
+from calhub.cli.times import local_text
 
 if TYPE_CHECKING:
     from calhub.hub.database import Hub
-    from calhub.sync.report import RunReport
+    from calhub.sync.report import Progress, RunReport
 
 Shape = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a sync ended: its runs, how many conflicts and holds wait for a person, how many accounts were left out."""
+
+    reports: Sequence[RunReport]
+    waiting: int
+    resting: int
+
+    @property
+    def runs(self) -> list[Shape]:
+        return [report.shape() for report in self.reports]
+
+    @property
+    def nothing(self) -> str:
+        """What to say when there were no runs."""
+        if self.resting:
+            return "No account is due. To sync one at once: calhub sync --account NAME"
+        return "There is nothing to sync: add an account first, or resume a paused replica."
+
+    @property
+    def code(self) -> int:
+        """The exit code, in the precedence of the contract: a failure (also one that keeps an account paused), then a
+        lock, then what waits for a person.
+        """
+        statuses = {report.status for report in self.reports}
+        if "failed" in statuses or any(report.paused for report in self.reports):
+            return FAILED
+        if "skipped" in statuses:
+            return LOCKED
+        return WAITING if self.waiting or "held" in statuses else 0
 
 
 def sync(
@@ -33,26 +70,56 @@ def sync(
     ] = False,
     json: Json = False,
 ) -> None:
-    """Pull, merge and push: bring the hub and all its remotes in step."""
-    from calhub.rules.derive import derive
-    from calhub.sync import engine
+    """Pull, merge and push: bring the hub and all its remotes in step.
 
-    here = session(context)
+    Without --account, --calendar, --full and --dry-run, accounts whose interval is not over are left out, unless
+    something waits to be written to them.
+    """
+    with progress(quiet=json) as step:
+        ended = perform(
+            session(context), account=account, calendar=calendar, full=full, dry_run=dry_run, timeout=timeout,
+            progress=step, say=note if verbose else None,
+        )  # fmt: skip
+    emit({"runs": ended.runs}, json, lambda: print_runs(ended.runs, ended.waiting, dry_run, ended.nothing))
+    if ended.code:
+        raise typer.Exit(ended.code)
+
+
+def perform(
+    here: Session,
+    *,
+    account: str | None = None,
+    calendar: str | None = None,
+    full: bool = False,
+    dry_run: bool = False,
+    timeout: float | None = None,
+    progress: Progress,
+    say: Callable[[str], None] | None = None,
+) -> Ended:
+    """Sync as the options of ``calhub sync`` say. ``say`` hears of each step and of each account left out.
+
+    Raises usage errors and what opening the hub and `engine.sync` raise; a failure of an account is in its reports.
+    """
+    from calhub.rules.derive import derive
+    from calhub.sync import engine, turns
+
     seconds = _timeout(here) if timeout is None else timeout
     if seconds is not None and seconds <= 0:
         raise usage("The timeout is not a positive number of seconds.", "Write --timeout 60.")
-    with here.hub() as hub, progress(quiet=json) as step:
+    workers = _workers(here)
+    with here.hub() as hub:
+        resting = [] if account or calendar or full or dry_run else turns.resting(hub)
+        left_out = {each.account.id for each in resting}
+        if say:
+            for each in resting:
+                say(f"{each.account.name}: left out, not due before {local_text(each.until.isoformat(), here.zone)}.")
+        due = [each.id for each in engine.choose(hub) if each.account_id not in left_out] if resting else None
         reports = engine.sync(
-            hub, here.connector(hub), account=account, calendar=calendar, full=full, dry_run=dry_run,
-            deadline=None if seconds is None else time.monotonic() + seconds,
-            progress=_loud(step) if verbose else step, derive=derive,
+            hub, here.connector(hub), replica_ids=due, account=account, calendar=calendar, full=full, dry_run=dry_run,
+            deadline=None if seconds is None else time.monotonic() + seconds, workers=workers,
+            progress=_loud(progress, say) if say else progress, derive=derive,
         )  # fmt: skip
-        waiting = _waiting(hub, reports)
-    runs = [report.shape() for report in reports]
-    emit({"runs": runs}, json, lambda: print_runs(runs, waiting, dry_run))
-    code = _exit_code(reports, waiting)
-    if code:
-        raise typer.Exit(code)
+        return Ended(reports, _waiting(hub, reports), len(resting))
 
 
 def _timeout(here: Session) -> float | None:
@@ -63,14 +130,21 @@ def _timeout(here: Session) -> float | None:
         raise usage(f"The setting sync_timeout is not a number: {text!r}.", "Give it in seconds.") from None
 
 
-def _loud(step: Any) -> Any:
+def _workers(here: Session) -> int:
+    number = here.number("sync_workers")
+    if not 1 <= number <= 99:
+        raise usage(f"The setting sync_workers is not a number from 1 to 99: {number}.", "4 is the default.")
+    return number
+
+
+def _loud(step: Progress, say: Callable[[str], None]) -> Progress:
     """``--verbose``: each new step in a line of its own, besides the bar."""
     seen: set[str] = set()
 
     def announce(what: str, done: int, total: int | None) -> None:
         if what not in seen:
             seen.add(what)
-            note(what)
+            say(what)
         step(what, done, total)
 
     return announce
@@ -86,38 +160,27 @@ def _waiting(hub: Hub, reports: Sequence[RunReport]) -> int:
         return inbox.open_count(conn, replicas) if replicas else 0
 
 
-def _exit_code(reports: Sequence[RunReport], waiting: int) -> int:
-    """The precedence of the contract: a failure (also one that keeps an account paused), then a lock, then what waits
-    for a person.
-    """
-    statuses = {report.status for report in reports}
-    if "failed" in statuses or any(report.paused for report in reports):
-        return FAILED
-    if "skipped" in statuses:
-        return LOCKED
-    return WAITING if waiting or "held" in statuses else 0
-
-
-def print_runs(runs: Sequence[Shape], waiting: int, dry_run: bool) -> None:
+def print_runs(runs: Sequence[Shape], waiting: int, dry_run: bool, nothing: str = "") -> None:
+    """Runs as a table, their errors and plans, and how much waits for a person; ``nothing`` where there are none."""
     rows = [
         (run["calendar"], run["account"], run["status"], counts(run["pulled"]), counts(run["pushed"]), remarks(run))
         for run in runs
     ]
     columns = ("Calendar", "Account", "Status", "Pulled", "Pushed", "")
-    table(columns, rows, empty="There is nothing to sync: add an account first, or resume a paused replica.")
+    table(columns, rows, empty=nothing)
     for run in runs:
         for error in run["errors"]:
             subject = f" {error['uid']}:" if error["uid"] else ""
             note(f"{run['calendar']} ({run['account']}):{subject} {error['message']}")
     if dry_run:
-        steps = [(run["calendar"], run["account"], *_plan_row(step)) for run in runs for step in run.get("plan", ())]
+        steps = [(run["calendar"], run["account"], *plan_row(step)) for run in runs for step in run.get("plan", ())]
         print()
         table(("Calendar", "Account", "Where", "What", "Title", "Fields"), steps, empty="Nothing would change.")
     if waiting:
         note(f"{waiting} waiting for you: see calhub conflict list and calhub hold list.")
 
 
-def _plan_row(step: Shape) -> tuple[str, ...]:
+def plan_row(step: Shape) -> tuple[str, ...]:
     return step["side"], step["op"], clean(step["title"]) or step["uid"], ", ".join(step["fields"])
 
 

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from calhub.cli.failures import usage
 
 _LOCALTIME: Final = Path("/etc/localtime")
+_LONGEST_S: Final = 366 * 86400
 _STEP: Final = re.compile(r"([+-]?)(\d{1,5})([hdw])", re.IGNORECASE)
 _UNITS: Final = {"h": "hours", "d": "days", "w": "weeks"}
 _DAYS: Final = {"yesterday": -1, "today": 0, "tomorrow": 1}
@@ -91,6 +92,17 @@ def days(text: str) -> int:
     if found is None:
         raise usage(f"{text!r} is not a number of days.", "Write 365d or 52w.")
     return int(found[1]) * (7 if found[2] == "w" else 1)
+
+
+def seconds(text: str) -> int:
+    """A length of time in seconds, written ``5m``, ``1h30m``, ``2d`` or ``0``. Raises `InvalidEvent` otherwise."""
+    from calhub.calendar.edit import read_duration
+
+    whole_days, rest = read_duration("0m" if text.strip() == "0" else text)
+    found = whole_days * 86400 + rest
+    if found > _LONGEST_S:
+        raise usage(f"{text!r} is too long.", "Stay within a year.")
+    return found
 
 
 def local_text(stored: str | None, zone: tzinfo) -> str:

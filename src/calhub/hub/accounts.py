@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Final, TypeVar
 
@@ -18,8 +18,19 @@ from calhub.hub.errors import Ambiguous, InvalidValue, NotFound
 from calhub.hub.jsontext import dumps, loads
 from calhub.hub.sql import Connection, IntegrityError, Row
 
+#: The key of an account's settings under which its `Schedule` is kept.
+_SCHEDULE: Final = "schedule"
+
 Settings = dict[str, Any]
 Thing = TypeVar("Thing")
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """An account's turn in a sync of all: the higher ``priority`` first, not again within ``interval`` seconds."""
+
+    priority: int = 0
+    interval: int = 0
 
 
 @dataclass(frozen=True)
@@ -32,6 +43,12 @@ class Account:
     settings: Settings
     state: str  # ok | needs_login | failing | paused
     error: str | None
+
+    @property
+    def schedule(self) -> Schedule:
+        kept = self.settings.get(_SCHEDULE)
+        # a credentials file may have a key of this name too, but only with a text
+        return Schedule(**kept) if isinstance(kept, dict) else Schedule()
 
 
 @dataclass(frozen=True)
@@ -121,6 +138,11 @@ def set_account_settings(conn: Connection, account_id: int, settings: Mapping[st
     sql.update(conn, "account", account_id, {"settings": dumps(settings)})
 
 
+def set_schedule(conn: Connection, of: Account, schedule: Schedule) -> None:
+    """Give the account another turn in a sync of all."""
+    set_account_settings(conn, of.id, of.settings | {_SCHEDULE: asdict(schedule)})
+
+
 def breaker(conn: Connection, account_id: int) -> Breaker:
     """The account's circuit breaker; closed where nothing has failed lately."""
     row = sql.first(conn, "SELECT state, failures, until FROM breaker WHERE account_id = ?", (account_id,))
@@ -192,10 +214,14 @@ def calendars(conn: Connection) -> list[Calendar]:
 
 
 def rename_calendar(conn: Connection, calendar_id: int, name: str) -> None:
-    """Rename in the hub only. Raises `InvalidValue` when another calendar has the name."""
+    """Rename in the hub only; its rules are derived anew, since copies may show the name.
+
+    Raises `InvalidValue` when another calendar has the name.
+    """
     taken = "SELECT EXISTS (SELECT 1 FROM calendar WHERE name = ? AND id != ?)"
     _check_name("calendar", name, sql.value(conn, taken, (name, calendar_id)))
     sql.update(conn, "calendar", calendar_id, {"name": name})
+    conn.execute("UPDATE rule SET stale = 1 WHERE source_id = ?", (calendar_id,))
 
 
 def remove_calendar(conn: Connection, calendar_id: int) -> None:

@@ -56,6 +56,16 @@ _UPDATE: Final = (
     "rev = ?, updated = ?, deleted = 0 WHERE id = ?"
 )
 _BURY: Final = "UPDATE event SET deleted = 1, rev = ?, updated = ? WHERE id = ?"
+_FORGET: Final = (
+    "DELETE FROM event WHERE id = ? AND deleted = 1 "
+    "AND NOT EXISTS (SELECT 1 FROM link WHERE link.event_id = event.id) "
+    "AND NOT EXISTS (SELECT 1 FROM conflict WHERE conflict.event_id = event.id AND conflict.state != 'resolved') "
+    "AND NOT EXISTS (SELECT 1 FROM replica JOIN intent ON intent.replica_id = replica.id "
+    "WHERE replica.calendar_id = event.calendar_id AND intent.event_id = event.id AND intent.uid = event.uid "
+    "AND intent.op = 'create' AND intent.state IN ('open', 'stale', 'unknown') "
+    "AND NOT EXISTS (SELECT 1 FROM intent later WHERE later.replica_id = intent.replica_id "
+    "AND later.remote_id = intent.remote_id AND later.id > intent.id AND later.op = 'create' AND later.state = 'done'))"
+)
 _LOG: Final = (
     "INSERT INTO change (seq, calendar_id, event_id, uid, op, fields, before, replica_id, run_id, at) "
     "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
@@ -120,10 +130,13 @@ def delete_event(
     return StoredEvent(event_id, before.calendar_id, before.uid, before.content, seq, now, True)
 
 
-def purge_event(conn: Connection, event_id: int) -> None:
-    """Remove the row itself, and what hangs on it; the change log stays. Refused by the database while it has links."""
-    conn.execute("DELETE FROM event WHERE id = ?", (event_id,))
-    conn.execute(_DROP_SEARCH, (event_id,))
+def forget_tombstone(conn: Connection, event_id: int) -> None:
+    """Remove a tombstone that has served (I7): nothing could bring the event back. The change log stays.
+
+    It is needed while a link waits for the deletion, a conflict waits for a person, or a create of the event, whose end
+    nobody knows, may still show up at a remote.
+    """
+    conn.execute(_FORGET, (event_id,))
 
 
 # Reading

@@ -115,13 +115,10 @@ def set_hold(
         sql.update(conn, "hold", waiting, values)
 
 
-def decided_hold(conn: Connection, replica_id: int, side: Side) -> Row | None:
-    """The newest hold a person has released or discarded and no pass has carried out yet."""
-    query = (
-        "SELECT * FROM hold WHERE replica_id = ? AND side = ? AND state IN ('released', 'discarded') "
-        "ORDER BY id DESC LIMIT 1"
-    )
-    return sql.first(conn, query, (replica_id, side))
+def decided_holds(conn: Connection, replica_id: int, side: Side) -> list[Row]:
+    """The holds a person has released or discarded and no pass has carried out yet, oldest first."""
+    query = "SELECT * FROM hold WHERE replica_id = ? AND side = ? AND state IN ('released', 'discarded') ORDER BY id"
+    return conn.execute(query, (replica_id, side)).fetchall()
 
 
 def finish_holds(conn: Connection, replica_id: int, side: Side, *, now: str, waiting_too: bool) -> None:
@@ -138,7 +135,7 @@ def holds(conn: Connection) -> list[dict[str, Any]]:
 
 
 def get_hold(conn: Connection, hold_id: int) -> dict[str, Any]:
-    """The hold's shape, with what it holds back: ``plan`` is a list of [op, uid]."""
+    """The hold's shape, with what it holds back: ``plan`` is a list of [op, uid, mark]."""
     row = _hold(conn, hold_id)
     return _hold_shape(row) | {"plan": loads(row["plan"])}
 

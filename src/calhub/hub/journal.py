@@ -83,6 +83,15 @@ def close_intent(
     )
 
 
+def arrived(conn: Connection, replica_id: int, identity: str, version: str | None, *, now: str) -> None:
+    """Record that a create under this identity was done after all: its item has been found, at this version."""
+    latest = "SELECT max(id) FROM intent WHERE replica_id = ? AND remote_id = ? AND op = 'create'"
+    conn.execute(
+        f"UPDATE intent SET state = 'done', closed = ?, after = ?, error = NULL WHERE id = ({latest})",
+        (now, version, replica_id, identity),
+    )
+
+
 def failed_identity(conn: Connection, replica_id: int, event_id: int) -> str | None:
     """The identity of the event's latest write, if it was a create that failed or was never answered.
 
@@ -93,14 +102,32 @@ def failed_identity(conn: Connection, replica_id: int, event_id: int) -> str | N
     return remote_id if op == "create" and state in ("failed", "unknown") else None
 
 
-def creates(conn: Connection, replica_id: int, remote_ids: Sequence[str]) -> dict[str, list[Intent]]:
-    """The creates under these identities that were not seen to succeed, oldest first."""
+def creates(conn: Connection, replica_id: int, identities: Sequence[str]) -> dict[str, list[Intent]]:
+    """The creates under these identities, by identity, oldest first; none from before one that was seen to be done."""
+    return _creates(conn, replica_id, "remote_id", identities)
+
+
+def creates_of(conn: Connection, replica_id: int, event_ids: Sequence[int]) -> dict[str, list[Intent]]:
+    """The same for the creates of these events."""
+    return _creates(conn, replica_id, "event_id", event_ids)
+
+
+def _creates(
+    conn: Connection, replica_id: int, column: str, keys: Sequence[str] | Sequence[int]
+) -> dict[str, list[Intent]]:
     found: dict[str, list[Intent]] = {}
-    where = f"replica_id = ? AND {sql.within('remote_id')} AND op = 'create' AND state != 'done'"
-    query = f"{_INTENTS} WHERE {where} ORDER BY id"
-    for each in map(_intent, conn.execute(query, (replica_id, dumps(remote_ids)))):
-        found.setdefault(each.remote_id, []).append(each)
+    query = f"{_INTENTS} WHERE replica_id = ? AND {sql.within(column)} AND op = 'create' ORDER BY id"
+    for each in map(_intent, conn.execute(query, (replica_id, dumps(keys)))):
+        if each.state == "done":
+            found.pop(each.remote_id, None)
+        else:
+            found.setdefault(each.remote_id, []).append(each)
     return found
+
+
+def rename(conn: Connection, intent_id: int, remote_id: str) -> None:
+    """The service has named the created item otherwise than we did."""
+    sql.update(conn, "intent", intent_id, {"remote_id": remote_id})
 
 
 def open_intents(conn: Connection, replica_id: int) -> list[Intent]:

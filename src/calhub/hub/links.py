@@ -102,6 +102,13 @@ def mark_problem(conn: Connection, replica_id: int, remote_id: str, reason: str)
     )
 
 
+def quarantined_twins(conn: Connection, replica_id: int, remote_ids: Iterable[str]) -> list[str]:
+    """Quarantined items with the UID of one of these."""
+    theirs = f"SELECT uid FROM observation WHERE replica_id = ? AND {sql.within('remote_id')}"
+    query = f"SELECT remote_id FROM observation WHERE replica_id = ? AND problem IS NOT NULL AND uid IN ({theirs})"
+    return sql.column(conn, f"{query} ORDER BY id", (replica_id, replica_id, dumps(list(remote_ids))))
+
+
 def pend_unlinked(conn: Connection, replica_id: int) -> None:
     """Plan the items again that no link ties to an event, though they are there and can be read."""
     conn.execute(
@@ -186,7 +193,6 @@ _KNOWN: Final = "SELECT remote_id, version FROM observation WHERE replica_id = ?
 # --- links ------------------------------------------------------------------------------------------------------------
 
 
-_LinkRow = tuple[int, int, str, str, str | None, str | None, int, str]
 _LINK: Final = (
     "INSERT INTO link (replica_id, event_id, remote_id, base_remote, base_hub, version, hub_rev, synced) "
     "VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (replica_id, event_id) DO UPDATE SET remote_id = excluded.remote_id, "
@@ -207,30 +213,18 @@ def set_link(
     hub_rev: int,
     now: str,
 ) -> None:
-    set_links(
-        conn,
-        [link_row(replica_id, event_id, remote_id, base_remote, base_hub, version, hub_rev, now)],
-    )
-
-
-def link_row(
-    replica_id: int,
-    event_id: int,
-    remote_id: str,
-    base_remote: Content,
-    base_hub: Content,
-    version: str | None,
-    hub_rev: int,
-    now: str,
-) -> _LinkRow:
+    """Make or move a link. An event has one link in a replica, so a new remote_id replaces the old one."""
     hub_text = None if base_hub == base_remote else dumps(base_hub)
-    return replica_id, event_id, remote_id, dumps(base_remote), hub_text, version, hub_rev, now
+    conn.execute(_LINK, (replica_id, event_id, remote_id, dumps(base_remote), hub_text, version, hub_rev, now))
 
 
-def set_links(conn: Connection, rows: Sequence[_LinkRow]) -> None:
-    """Make or move links. An event has one link in a replica, so a new remote_id replaces the old one."""
-    if rows:
-        conn.executemany(_LINK, rows)
+def link_new(conn: Connection, replica_id: int, taken: Iterable[tuple[int, Item]], *, now: str) -> None:
+    """Link events (by id) that were just made of these items: both bases are what the event says now."""
+    conn.executemany(
+        "INSERT INTO link (replica_id, event_id, remote_id, base_remote, version, hub_rev, synced) "
+        "SELECT ?, id, ?, content, ?, rev, ? FROM event WHERE id = ?",
+        [(replica_id, item.remote_id, item.version, now, event_id) for event_id, item in taken],
+    )
 
 
 def drop_link(conn: Connection, link_id: int) -> None:
@@ -258,15 +252,6 @@ def links_by_remote(conn: Connection, replica_id: int, remote_ids: Sequence[str]
 def links_by_event(conn: Connection, replica_id: int, event_ids: Sequence[int]) -> dict[int, Link]:
     query = f"SELECT {_COLUMNS} FROM link WHERE replica_id = ? AND {sql.within('event_id')}"
     return {row["event_id"]: _link(row) for row in conn.execute(query, (replica_id, dumps(event_ids)))}
-
-
-def is_forgettable(conn: Connection, event_id: int) -> bool:
-    """Whether a tombstone has served: no link waits for its deletion, no conflict could bring the event back (I7)."""
-    query = (
-        "SELECT EXISTS (SELECT 1 FROM link WHERE event_id = :event) "
-        "OR EXISTS (SELECT 1 FROM conflict WHERE event_id = :event AND state != 'resolved')"
-    )
-    return not sql.value(conn, query, {"event": event_id})
 
 
 _COLUMNS: Final = "id, event_id, remote_id, base_remote, base_hub, version, hub_rev"

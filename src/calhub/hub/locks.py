@@ -1,7 +1,9 @@
 """Locks between processes, held on files under ``home/locks``; the OS releases them when their process dies.
 
 A pass over a replica holds that replica's lock and, shared, the lock of the hub; restoring and migrating take the
-lock of the hub for themselves, so neither runs beside a pass. So does a daemon as long as it runs.
+lock of the hub for themselves, so neither runs beside a pass; nor beside a daemon, which shares it as long as it runs. A
+sync holds, besides, the lock of each account it works on: one service is not asked by two syncs at once, while an undo
+or an atomic edit of another calendar need not wait.
 """
 
 from __future__ import annotations
@@ -57,9 +59,17 @@ def engine_lock(home: Path) -> Iterator[None]:
 
 
 @contextmanager
-def account_lock(home: Path, account_id: int) -> Iterator[None]:
+def account_lock(home: Path, account_id: int, name: str) -> Iterator[None]:
+    """Hold an account for one sync. Raises `Busy` at once while another one holds it, also one in this process."""
+    message = f'Another sync is working on the account "{name}".'
+    with _held(home, f"account-{account_id}", fcntl.LOCK_EX | fcntl.LOCK_NB, message):
+        yield
+
+
+@contextmanager
+def secrets_lock(home: Path, account_id: int) -> Iterator[None]:
     """Hold the lock under which an account's secrets are changed, waiting for whoever holds it now."""
-    with _held(home, f"account-{account_id}", fcntl.LOCK_EX, "The account is signing in."):
+    with _held(home, f"secrets-{account_id}", fcntl.LOCK_EX, "The account is signing in."):
         yield
 
 

@@ -12,7 +12,7 @@ from typing import Any, Final, Literal, cast
 
 from calhub.calendar.event import Content
 from calhub.calendar.mark import PROPERTY, is_copy, mark_of, rule_key
-from calhub.hub import accounts, events, links, sql
+from calhub.hub import accounts, events, sql
 from calhub.hub.errors import InvalidValue, NotFound
 from calhub.hub.jsontext import dumps, loads
 from calhub.hub.sql import Connection
@@ -144,8 +144,7 @@ def drop_event(conn: Connection, calendar_id: int, uid: str, *, now: str, run_id
     if stored is None:
         return False
     events.delete_event(conn, stored.id, now=now, run_id=run_id)
-    if links.is_forgettable(conn, stored.id):
-        events.purge_event(conn, stored.id)
+    events.forget_tombstone(conn, stored.id)
     return True
 
 

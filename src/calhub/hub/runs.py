@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any, Final
 
 from calhub.hub import accounts, inbox, rules, sql
@@ -79,6 +80,12 @@ def run_shape(row: Row) -> dict[str, Any]:
 def history(conn: Connection, limit: int = 20) -> list[dict[str, Any]]:
     """The last runs, newest first."""
     return [run_shape(row) for row in conn.execute("SELECT * FROM run ORDER BY id DESC LIMIT ?", (limit,))]
+
+
+def last_sync(conn: Connection, replica_id: int) -> Row | None:
+    """The newest run of a sync over this replica: its row of the history, None before the first."""
+    newest = "SELECT * FROM run WHERE replica_id = ? AND kind = 'sync' ORDER BY id DESC LIMIT 1"
+    return sql.first(conn, newest, (replica_id,))
 
 
 def run_row(conn: Connection, run_id: int) -> Row:
@@ -172,6 +179,7 @@ def account_shape(conn: Connection, of: accounts.Account) -> dict[str, Any]:
         "provider": of.provider,
         "state": of.state,
         "error": of.error if until is None else f"{of.error or 'It kept failing.'} Left alone until {until}.",
+        **asdict(of.schedule),
         "breaker": {"state": breaker.state, "failures": breaker.failures, "until": until},
         "calendars": len(accounts.replicas(conn, account_id=of.id)),
     }

@@ -253,7 +253,7 @@ hold = Table(
     Column("creates", Integer, nullable=False),
     Column("updates", Integer, nullable=False),
     Column("deletes", Integer, nullable=False),
-    Column("plan", Text, nullable=False),  # JSON [[op, uid, remote_id], ...]: a release covers only these
+    Column("plan", Text, nullable=False),  # JSON [[op, uid, mark], ...]: a decision covers only these
     Column("state", Text, nullable=False, server_default="waiting"),
     Column("since", Text, nullable=False),
     Column("closed", Text),

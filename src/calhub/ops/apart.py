@@ -47,8 +47,9 @@ class Apart(Generic[J, R]):
         if self._process is None and not self._failed:
             try:
                 self._process = subprocess.Popen(
-                    [sys.executable, "-m", __name__, *self._work],
+                    [sys.executable, "-P", "-m", __name__, *self._work],  # -P: nothing from the folder one is in
                     stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                    pipesize=_PIPE,
                     start_new_session=True,  # an interrupt from the terminal is for this process alone
                 )  # fmt: skip
             except OSError:
@@ -67,7 +68,7 @@ class Apart(Generic[J, R]):
                 self.close()
 
     def take(self) -> Iterator[R]:
-        """The results of the oldest job, as they come."""
+        """The results of the oldest job, as they come; to be taken to the last before those of the next."""
         job = self._jobs[0]
         taken = 0
         if not self._failed:
@@ -103,6 +104,9 @@ class Apart(Generic[J, R]):
         except (OSError, EOFError, pickle.UnpicklingError):
             self.close()
 
+
+#: Bytes of results that may wait to be taken while the second process goes on; where the system allows it.
+_PIPE = 1024 * 1024
 
 #: Results sent together.
 _AT_ONCE = 100

@@ -111,17 +111,25 @@ class Refused:
 
 @dataclass(frozen=True)
 class NotSent:
-    """Certainly not applied; worth trying later. ``retry_after`` in seconds, where the service said so."""
+    """Certainly not applied; worth trying later. ``retry_after`` in seconds, where the service said so.
+
+    ``of_item``: the service is well, only this item could not be written.
+    """
 
     reason: str
     retry_after: float | None = None
+    of_item: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True)
 class Unknown:
-    """Sent, but no answer was understood: it may or may not have been applied."""
+    """It may or may not have been applied: sent, but no answer was understood.
+
+    ``of_item``: the service is well and has answered, only what became of this item has to be looked at.
+    """
 
     reason: str
+    of_item: bool = field(default=False, compare=False)
 
 
 Outcome: TypeAlias = Done | Stale | Refused | NotSent | Unknown

@@ -416,7 +416,7 @@ class FolderProvider(OneByOne):
         except FileNotFoundError:
             return Stale()
         if seen is None:
-            return NotSent("The file is being written by another program.")
+            return NotSent("The file is being written by another program.", of_item=True)
         if expected is not None and not files.matches(seen, expected.partition(_TWIN)[0]):
             return Stale()
         return seen

@@ -81,10 +81,16 @@ class Web:
 
     ``home`` is the address whose host gets the credentials: those given, or what an `httpx.Auth` adds or a body holds.
     ``requests`` counts what was sent, redirects included. With ``returns_401`` that status is an answer like any other.
+    ``transport`` takes the place of the network.
     """
 
     def __init__(
-        self, home: str, credentials: Credentials | httpx.Auth | None = None, *, returns_401: bool = False
+        self,
+        home: str,
+        credentials: Credentials | httpx.Auth | None = None,
+        *,
+        returns_401: bool = False,
+        transport: httpx.BaseTransport | None = None,
     ) -> None:
         self.home = home
         self.requests = 0
@@ -100,6 +106,7 @@ class Web:
             limits=httpx.Limits(max_connections=16, max_keepalive_connections=8),
             mounts={f"all://{host}": None for host in _LOOPBACK},  # never through a proxy
             event_hooks={"request": [self._count]},
+            transport=transport,
         )
 
     def send(

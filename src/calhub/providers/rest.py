@@ -43,16 +43,23 @@ class Rest:
     """One account's way to its service. Safe to use from several threads; connections are kept and shared.
 
     ``root`` is the address of the API; https, or http on a loopback host (`ProviderError` FATAL otherwise).
-    ``headers`` go with every request. A 429 or 503 with Retry-After makes the limiter pause.
+    ``headers`` go with every request. A 429 or 503 with Retry-After makes the limiter pause. ``transport`` takes the
+    place of the network.
     """
 
     def __init__(
-        self, root: str, tokens: Tokens, *, headers: Mapping[str, str] | None = None, limiter: Limiter | None = None
+        self,
+        root: str,
+        tokens: Tokens,
+        *,
+        headers: Mapping[str, str] | None = None,
+        limiter: Limiter | None = None,
+        transport: httpx.BaseTransport | None = None,
     ) -> None:
         self.root = check_endpoint(root).rstrip("/")
         self._headers = {"Accept": "application/json", **(headers or {})}
         self._limiter = limiter
-        self._web = Web(self.root, _TokenAuth(tokens))
+        self._web = Web(self.root, _TokenAuth(tokens), transport=transport)
 
     @property
     def requests(self) -> int:

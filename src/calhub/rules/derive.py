@@ -170,7 +170,7 @@ class Work:
             claimed = rules.claimed(conn, self.rule.target_id)
             for uid, content in rules.marked_events(conn, self.rule.target_id):
                 if uid not in claimed:
-                    self.spare.add(uid, content, mark=None if is_copy(uid) else mark_of(content))
+                    self.spare.add(uid, content, mark=None if made_by_rule(uid, content) else mark_of(content))
 
     # What copies they should have
 

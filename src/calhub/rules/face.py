@@ -66,14 +66,10 @@ def patch(told: Content, master: Content, override: Content) -> Content:
     return differing | moved
 
 
-def public(content: Content) -> bool:
-    """Whether nothing of the event is private or confidential."""
-    return "privacy" not in content and not any("privacy" in each for each in content.get("overrides", {}).values())
-
-
 def _cleaned(told: Content) -> Content:
     texts: dict[str, Any] = {name: _clean(told[name]) for name in ("title", "description", "location") if name in told}
-    if _MEETING.search(told.get("url", "")):
+    url = told.get("url", "")
+    if _MEETING.search(url) or not url.lower().startswith(("http://", "https://")):
         told = {name: value for name, value in told.items() if name != "url"}
     return told | texts
 

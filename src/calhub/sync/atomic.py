@@ -179,8 +179,7 @@ def _roll_back(hub: Hub, parts: list[_Part], calendar_id: int, uid: str, before:
                 links.see_revision(conn, part.of.replica.id, put.id, put.rev)
         elif not stored.deleted:
             events.delete_event(conn, stored.id, now=now)
-            if links.is_forgettable(conn, stored.id):
-                events.purge_event(conn, stored.id)
+            events.forget_tombstone(conn, stored.id)
     return [part.of.replica.account for part in parts if part.state is _State.DOUBT]
 
 

@@ -9,7 +9,7 @@ from calhub.hub import accounts
 from calhub.hub.accounts import Account
 from calhub.hub.database import Hub
 from calhub.hub.errors import HubError
-from calhub.hub.locks import account_lock
+from calhub.hub.locks import secrets_lock
 from calhub.hub.sql import Connection, IntegrityError
 from calhub.ops.secrets import seal, unseal
 from calhub.providers import registry
@@ -63,4 +63,4 @@ class HubVault:
             raise ProviderError("The account was removed meanwhile.", "", Trait.FATAL) from error
 
     def lock(self) -> AbstractContextManager[None]:
-        return account_lock(self._hub.home, self._account.id)
+        return secrets_lock(self._hub.home, self._account.id)

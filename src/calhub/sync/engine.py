@@ -1,21 +1,26 @@
 """The engine: passes over replicas. Observe and pull all of them, then push all of them.
 
 One dead account or one bad item never stops the others; each failure is kept with its reason. A pass may be stopped
-anywhere: everything it commits is a state from which the next pass goes on.
+anywhere: everything it commits is a state from which the next pass goes on. Accounts are worked on side by side, the
+replicas of one account one after the other.
 """
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from itertools import groupby
 
 from calhub.hub import accounts, horizon, inbox, links, restored, runs
 from calhub.hub.accounts import Account, Replica
 from calhub.hub.database import Hub
 from calhub.hub.errors import Busy, CorruptDatabase, HubError
-from calhub.hub.locks import replica_lock
+from calhub.hub.locks import account_lock, replica_lock
 from calhub.providers.base import Provider, ProviderError, Trait
+from calhub.sync import turns
 from calhub.sync.connect import note_failure
 from calhub.sync.context import OutOfTime, Pass
 from calhub.sync.observe import observe
@@ -52,34 +57,40 @@ def sync(
     full: bool = False,
     dry_run: bool = False,
     deadline: float | None = None,
+    workers: int = 1,
     progress: Progress = no_progress,
     derive: Derive | None = None,
     stop: Stop = never,
 ) -> list[RunReport]:
     """Bring the chosen replicas (default: all that are not paused) and the hub in step.
 
-    ``derive`` is called once what the remotes brought is in the hub, before anything is pushed.
-    ``deadline`` is an instant of `time.monotonic`; when it passes, the work under way is committed and the rest is left
-    to the next pass; so it is once ``stop`` answers True. With ``dry_run`` nothing changes anywhere: the engine runs on
-    a copy of the hub, with providers that only pretend to write, and each report holds its plan.
+    ``derive`` is called once what the remotes brought is in the hub, before anything is pushed. At most ``workers``
+    accounts are worked on at the same time, in threads; with one, all is done in the caller's own thread and in the
+    order of `turns.in_turn`. An account that another sync is working on is skipped. ``progress`` is called by one
+    thread at a time. ``deadline`` is an instant of `time.monotonic`; when it passes, or once ``stop`` answers True, the
+    work under way is committed and the rest is left to the next pass. With ``dry_run`` nothing changes anywhere: the
+    engine runs on a copy of the hub, with providers that only pretend to write, and each report holds its plan.
     """
     if dry_run:
         from calhub.sync.dryrun import rehearse
 
         return rehearse(hub, connect, replica_ids, account, calendar, full=full, progress=progress, derive=derive)
     chosen = choose(hub, replica_ids=replica_ids, account=account, calendar=calendar)
-    return Session(hub, connect, full=full, deadline=deadline, stop=stop, progress=progress, derive=derive).run(chosen)
+    return Session(
+        hub, connect, full=full, deadline=deadline, workers=workers, stop=stop, progress=progress, derive=derive
+    ).run(chosen)
 
 
 def choose(
     hub: Hub, *, replica_ids: Sequence[int] | None = None, account: str | None = None, calendar: str | None = None
 ) -> list[Replica]:
-    """The replicas a sync is about. Raises NotFound for an unknown account or calendar."""
+    """The replicas a sync is about, in turn. Raises NotFound for an unknown account or calendar."""
     with hub.read() as conn:
         account_id = accounts.account(conn, account).id if account is not None else None
         calendar_id = accounts.calendar(conn, calendar).id if calendar is not None else None
         found = accounts.replicas(conn, calendar_id=calendar_id, account_id=account_id)
-    return [each for each in found if each.state != "paused" and (replica_ids is None or each.id in replica_ids)]
+        awake = [each for each in found if each.state != "paused" and (replica_ids is None or each.id in replica_ids)]
+        return turns.in_turn(conn, awake)
 
 
 class Session:
@@ -93,6 +104,7 @@ class Session:
         full: bool = False,
         deadline: float | None = None,
         stop: Stop = never,
+        workers: int = 1,
         progress: Progress = no_progress,
         dry_run: bool = False,
         derive: Derive | None = None,
@@ -102,11 +114,14 @@ class Session:
         self._full = full
         self._deadline = deadline
         self._stop = stop
-        self._progress = progress
+        self._workers = workers
+        self._interrupted = threading.Event()
+        self._progress = _one_by_one(progress)
         self._dry_run = dry_run
         self._derive = derive
         self._providers: dict[int, Provider] = {}
         self._dead: dict[int, ProviderError] = {}
+        self._held: set[int] = set()
         self._admitted: set[int] = set()
 
     def run(self, replicas: Sequence[Replica]) -> list[RunReport]:
@@ -121,7 +136,7 @@ class Session:
                 )  # fmt: skip
                 reports.append(report)
                 try:
-                    stack.enter_context(replica_lock(self._hub.home, replica.id))
+                    self._hold(replica, stack)
                     self._admit(replica)
                 except (Busy, Paused) as refusal:
                     report.skip(refusal.message, paused=isinstance(refusal, Paused))
@@ -131,6 +146,13 @@ class Session:
                     passes.append(started)
             self._passes(passes)
         return reports
+
+    def _hold(self, replica: Replica, stack: ExitStack) -> None:
+        """Lock the account, once in this session, and the replica. Raises `Busy`."""
+        if replica.account_id not in self._held:
+            stack.enter_context(account_lock(self._hub.home, replica.account_id, replica.account))
+            self._held.add(replica.account_id)
+        stack.enter_context(replica_lock(self._hub.home, replica.id))
 
     def _admit(self, replica: Replica) -> None:
         """Ask the account's breaker, once in this session. Raises `Paused`."""
@@ -145,18 +167,32 @@ class Session:
             provider.close()
 
     def _passes(self, passes: list[Pass]) -> None:
-        ready = [each for each in passes if self._step(each, _pull_step)]
+        ready = self._each(passes, _pull_step)
         for _ in range(_PUSH_ROUNDS):
-            moved = False
             if self._derive is not None:
                 self._derive(self._hub)
-            for each in ready:
-                moved |= self._step(each, push)
+            moved = self._each(ready, push)
             ready = [each for each in ready if each.report.status == "ok"]
             if not moved:
                 break
         for each in passes:
             self._finish(each)
+
+    def _each(self, passes: Sequence[Pass], step: Callable[[Pass], bool]) -> list[Pass]:
+        """Run a step of each pass, several accounts at once. Returns the passes for which it returned True."""
+
+        def run(mine: list[Pass]) -> list[Pass]:
+            return [each for each in mine if self._step(each, step)]
+
+        by_account = [list(mine) for _, mine in groupby(passes, key=lambda each: each.replica.account_id)]
+        if self._workers == 1 or len(by_account) < 2:
+            return [each for mine in by_account for each in run(mine)]
+        with ThreadPoolExecutor(self._workers, thread_name_prefix="calhub-sync") as pool:
+            try:
+                return [each for done in pool.map(run, by_account) for each in done]
+            except BaseException:  # an interruption, or damage that ends them all: the others stop at a safe point
+                self._interrupted.set()
+                raise
 
     def _start(self, replica: Replica, report: RunReport) -> Pass | None:
         hub = self._hub
@@ -186,7 +222,8 @@ class Session:
         )
 
     def _out_of_time(self) -> bool:
-        return self._stop() or (self._deadline is not None and time.monotonic() >= self._deadline)
+        over = self._deadline is not None and time.monotonic() >= self._deadline
+        return over or self._interrupted.is_set() or self._stop()
 
     def _step(self, of: Pass, step: Callable[[Pass], bool]) -> bool:
         """Run one step of a pass; its failure is this pass's alone."""
@@ -246,8 +283,20 @@ class Session:
             )  # fmt: skip
 
 
+def _one_by_one(progress: Progress) -> Progress:
+    """The same for several threads: it is called by one of them at a time."""
+    turn = threading.Lock()
+
+    def tell(what: str, done: int, total: int | None) -> None:
+        with turn:
+            progress(what, done, total)
+
+    return tell
+
+
 def _pull_step(of: Pass) -> bool:
     """Settle doubt, observe, carry into the hub. True when the pass may go on to push."""
+    of.check_time()  # of many accounts some may not get their turn in the time given
     recover_open(of)
     first = of.first_pass and of.policy.direction != "push"
     observe(of, take=take_new if first else None)

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from hashlib import sha256
 
 from calhub.hub.inbox import Side
+from calhub.hub.jsontext import dumps
+from calhub.sync.plan import Write
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,22 +20,34 @@ class Limits:
     share: float = 0.3
 
 
+#: What a person decides about: op, UID, and a mark that tells what is written from anything else (None for a delete).
+Key = tuple[str, str, str | None]
+
 #: A scope that had this many linked events and is now empty is held whatever the limits say.
 EMPTY_SCOPE = 3
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Step:
     """One planned write, as far as the guard cares. ``asked``: a person gave the command for it.
 
     ``copy``: the event was made by a rule. What it was made from had a guard of its own, and nothing is lost with it.
     """
 
-    op: str
+    write: Write
     uid: str
-    remote_id: str | None = None
     asked: bool = False
     copy: bool = False
+
+    @property
+    def op(self) -> str:
+        return self.write.op
+
+    @property
+    def key(self) -> Key:
+        content = self.write.content
+        mark = None if content is None else sha256(dumps(content).encode()).hexdigest()[:16]
+        return self.op, self.uid, mark
 
 
 def counts(steps: Iterable[Step]) -> dict[str, int]:

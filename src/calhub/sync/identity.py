@@ -6,10 +6,11 @@ under it is ours: found while recovering, or much later, when a creation held up
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Final
 
 from calhub.calendar.event import TIME_UNIT, Content
-from calhub.calendar.fields import Patch, diff
+from calhub.calendar.fields import Patch
 from calhub.hub import journal, links, lookup
 from calhub.hub.events import StoredEvent
 from calhub.hub.journal import Intent
@@ -17,9 +18,12 @@ from calhub.hub.links import Observation
 from calhub.hub.sql import Connection
 from calhub.sync.context import Pass
 
+#: States of a write that may have been applied, though no answer said so.
+_IN_DOUBT: Final = ("open", "unknown")
 
-def created_by_us(conn: Connection, of: Pass, seen: Sequence[Observation]) -> dict[str, tuple[StoredEvent, Content]]:
-    """For each item (of no link) that is ours, its event, perhaps a tombstone, and what we sent.
+
+def created_by_us(conn: Connection, of: Pass, seen: Sequence[Observation]) -> dict[str, tuple[StoredEvent, Intent]]:
+    """For each item (of no link) that is ours, its event, perhaps a tombstone, and the create that made it.
 
     What was sent is the base of the new link, so that a later edit at the remote is seen as one. For an item that was
     there before us, a first link against an empty base is right instead.
@@ -34,26 +38,38 @@ def created_by_us(conn: Connection, of: Pass, seen: Sequence[Observation]) -> di
     for item in seen:
         sent = _sent(intents.get(item.remote_id, []), item)
         event = stored.get(sent.event_id) if sent is not None else None
-        if sent is None or event is None or event.uid != sent.uid or event.id in linked:
-            continue
-        assert sent.content is not None  # a create has content
-        found[item.remote_id] = (event, sent.content)
+        if sent is not None and event is not None and event.uid == sent.uid and event.id not in linked:
+            found[item.remote_id] = (event, sent)
     return found
 
 
-def dropped(sent: Content, shown: Content) -> Patch:
-    """What was sent and is not shown, as a patch that takes it away.
+def created_before_deleted(conn: Connection, of: Pass, stored: Iterable[StoredEvent]) -> dict[int, Intent]:
+    """For each tombstone that we may have created here, under whatever name, by event id, the create.
+
+    An item with its UID that shows what was sent, or less, is no event of its own, whoever made it: the one who deleted
+    the event had seen all of it. While an event lives a first link is right instead.
+    """
+    tombstones = {event.id: event.uid for event in stored if event.deleted}
+    if not tombstones:
+        return {}
+    tries = journal.creates_of(conn, of.replica.id, list(tombstones))
+    in_doubt = [each for found in tries.values() for each in found if each.state in (*_IN_DOUBT, "stale")]
+    return {each.event_id: each for each in in_doubt if each.uid == tombstones[each.event_id]}
+
+
+def dropped(difference: Patch) -> Patch:
+    """Of the difference between what was sent and what is shown: what is not shown at all.
 
     Where no answer came, this is taken for the service's doing: many drop what they do not know. Nobody's edit, so
     nothing that the hub should lose.
     """
-    return {path: change for path, change in diff(sent, shown).items() if change[1] is None}
+    return {path: change for path, change in difference.items() if change[1] is None}
 
 
 def _sent(tries: Sequence[Intent], item: Observation) -> Intent | None:
     """The try that made the item; None if it is somebody else's."""
     for each in tries:
-        if each.state in ("open", "unknown"):
+        if each.state in _IN_DOUBT:
             return each
     for each in tries:
         if each.state == "stale" and item.uid != each.uid and _same_time(item.content, each.content):

@@ -58,15 +58,19 @@ def _store(
     """Commit a page and return the items of it that were taken."""
     absent = [known_id for known_id in known.ids() if known_id not in seen] if page.complete else []
     if len(absent) <= _ASKED_SINGLY:
-        asked = [of.provider.get(of.replica.remote_id, each) for each in absent]
-        there = {item.remote_id: item for item in asked if item is not None}
+        there = {item.remote_id: item for item in _get(of, absent)}
         absent = [each for each in absent if each not in there]
         fresh = [*fresh, *(item for item in there.values() if _is_news(item, known))]
+    gone = [*page.removed, *absent]
+    if gone:
+        with of.hub.read() as conn:
+            twins = links.quarantined_twins(conn, of.replica.id, gone)
+        fresh = [*fresh, *_get(of, [each for each in twins if each not in gone])]  # one may take the place of its twin
     now = of.hub.now()
     with of.hub.transaction() as conn:
         taken = take(of, conn, fresh) if take is not None and fresh else ()
         links.observe_items(conn, of.replica.id, fresh, now=now, settled={item.remote_id for item in taken})
-        links.observe_gone(conn, of.replica.id, [*page.removed, *absent], now=now)
+        links.observe_gone(conn, of.replica.id, gone, now=now)
         if of.full and page.complete:
             links.pend_unlinked(conn, of.replica.id)  # links may have been lost; the listing itself shows no news then
         if page.cursor is not None:
@@ -74,8 +78,13 @@ def _store(
     return taken
 
 
-def observe_one(of: Pass, remote_id: str, uid: str) -> None:
-    """Look at one item after doubt, under its name or another one.
+def _get(of: Pass, remote_ids: Sequence[str]) -> list[Item]:
+    asked = [of.provider.get(of.replica.remote_id, each) for each in remote_ids]
+    return [item for item in asked if item is not None]
+
+
+def observe_one(of: Pass, remote_id: str, uid: str) -> Item | None:
+    """Look at one item after doubt, under its name or another one; returns what is there.
 
     Raises `ProviderError` when the remote cannot say.
     """
@@ -86,3 +95,4 @@ def observe_one(of: Pass, remote_id: str, uid: str) -> None:
             links.observe_gone(conn, of.replica.id, [remote_id], now=now)
         if item is not None:
             links.observe_items(conn, of.replica.id, [item], now=now)
+    return item

@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from calhub.calendar.event import Content, InvalidEvent
-from calhub.calendar.fields import apply, project
-from calhub.hub import events, inbox, links, lookup
+from calhub.calendar.event import InvalidEvent
+from calhub.calendar.fields import apply, diff, project
+from calhub.hub import events, inbox, journal, links, lookup
 from calhub.hub.events import StoredEvent
+from calhub.hub.journal import Intent
 from calhub.hub.jsontext import loads
 from calhub.hub.links import Link, Observation
 from calhub.hub.sql import Connection
 from calhub.providers.base import Item
 from calhub.sync import guard
 from calhub.sync.context import Pass, hub_side, title
-from calhub.sync.identity import created_by_us, dropped
+from calhub.sync.identity import created_before_deleted, created_by_us, dropped
 from calhub.sync.plan import Bases, Pull, RemoteSide, plan_pull
 
 
@@ -24,7 +25,7 @@ class Pair:
     """An observation with the event it belongs to.
 
     ``twin``: another live item stands for the same UID. ``moved``: the item is gone under this name only.
-    ``sent``: what we created it with, though no answer said so.
+    ``sent``: the create by which we made it, though no answer said so.
     """
 
     seen: Observation
@@ -32,13 +33,13 @@ class Pair:
     link: Link | None
     twin: bool = False
     moved: bool = False
-    sent: Content | None = None
+    sent: Intent | None = None
 
 
 def pull(of: Pass, remote_ids: Sequence[str]) -> bool:
     """Carry these observations into the hub. Returns False when the guard held everything back instead."""
-    released, discarded = _decided(of)
-    of.discarded |= discarded
+    released, discarded = decided(of, "hub")
+    of.discarded |= {uid for _, uid, _ in discarded}
     steps = list(_steps(of, remote_ids, discarded))
     fresh = [step for step in steps if (step.op, step.uid) not in released]
     if of.restored is not None:  # a person put an old hub back: that the remotes have moved on is no accident
@@ -75,15 +76,7 @@ def take_new(of: Pass, conn: Connection, items: Sequence[Item]) -> list[Item]:
     try:
         with of.hub.transaction():  # a savepoint
             stored = events.put_events(conn, rows, now=now, replica_id=replica_id, run_id=of.report.run_id)
-            links.set_links(
-                conn,
-                [
-                    links.link_row(
-                        replica_id, each.id, item.remote_id, each.content, each.content, item.version, each.rev, now
-                    )
-                    for each, item in zip(stored, fresh, strict=True)
-                ],
-            )
+            links.link_new(conn, replica_id, zip((each.id for each in stored), fresh, strict=True), now=now)
     except InvalidEvent:
         return []
     return fresh
@@ -92,35 +85,32 @@ def take_new(of: Pass, conn: Connection, items: Sequence[Item]) -> list[Item]:
 def hold(of: Pass, side: inbox.Side, reason: str, steps: list[guard.Step]) -> None:
     """Keep a refused plan for a person; nothing of it has been done."""
     with of.hub.transaction() as conn:
-        plan = [[step.op, step.uid] for step in steps]
+        plan = [step.key for step in steps]
         inbox.set_hold(conn, of.replica.id, side, reason, guard.counts(steps), plan, now=of.hub.now())
     of.report.status = "held"
     of.report.counts["held"] += len(steps)
 
 
-def decided(of: Pass, side: inbox.Side) -> tuple[set[tuple[str, str]], set[tuple[str, str]]]:
-    """The (op, uid) steps a person has released, and those discarded."""
+def decided(of: Pass, side: inbox.Side) -> tuple[set[tuple[str, str]], set[guard.Key]]:
+    """The (op, uid) steps a person has released, and those discarded; of a step decided twice, the later decision.
+
+    To discard is to lose what was held, so just that: what somebody has typed since is another step.
+    """
     with of.hub.read() as conn:
-        row = inbox.decided_hold(conn, of.replica.id, side)
-    if row is None:
-        return set(), set()
-    steps = {(op, uid) for op, uid in loads(row["plan"])}
-    return (steps, set()) if row["state"] == "released" else (set(), steps)
+        rows = inbox.decided_holds(conn, of.replica.id, side)
+    decisions = {(op, uid): (row["state"], mark) for row in rows for op, uid, mark in loads(row["plan"])}
+    released = {step for step, (state, _) in decisions.items() if state == "released"}
+    return released, {(*step, mark) for step, (state, mark) in decisions.items() if state == "discarded"}
 
 
-def _decided(of: Pass) -> tuple[set[tuple[str, str]], set[str]]:
-    released, discarded = decided(of, "hub")
-    return released, {uid for _, uid in discarded}
-
-
-def _steps(of: Pass, remote_ids: Sequence[str], discarded: set[str]) -> Iterator[guard.Step]:
+def _steps(of: Pass, remote_ids: Sequence[str], discarded: set[guard.Key]) -> Iterator[guard.Step]:
     for chunk in links.chunks(remote_ids):
         with of.hub.read() as conn:
             pairs = _pairs(conn, of, chunk)
         for pair in pairs:
-            write = _plan(of, pair, discarded).hub
+            write = _plan(of, pair, is_discarded=_is_discarded(of, pair, discarded)).hub
             if write is not None:
-                yield guard.Step(op=write.op, uid=_uid(pair), remote_id=pair.seen.remote_id)
+                yield guard.Step(write, _uid(pair))
 
 
 def _pairs(conn: Connection, of: Pass, remote_ids: Sequence[str]) -> list[Pair]:
@@ -135,14 +125,14 @@ def _pairs(conn: Connection, of: Pass, remote_ids: Sequence[str]) -> list[Pair]:
     live = lookup.live_twins(conn, of.replica.id, uids)
     named = links.observations(conn, of.replica.id, [link.remote_id for link in by_event.values()])
     ours = created_by_us(conn, of, [each for each in seen.values() if each.remote_id not in direct and not each.gone])
+    unheard = created_before_deleted(conn, of, by_uid.values())
     pairs = []
     for remote_id in remote_ids:
         each = seen.get(remote_id)
         if each is None or each.problem is not None:
             continue
         if remote_id in ours:
-            event, sent = ours[remote_id]
-            pairs.append(Pair(seen=each, stored=event, link=None, sent=sent))
+            pairs.append(Pair(seen=each, stored=ours[remote_id][0], link=None, sent=ours[remote_id][1]))
             continue
         link = direct.get(remote_id)
         stored = linked_events.get(link.event_id) if link else by_uid.get(each.uid or "")
@@ -155,7 +145,10 @@ def _pairs(conn: Connection, of: Pass, remote_ids: Sequence[str]) -> list[Pair]:
             if link is not None and link.remote_id != remote_id and _is_live(named.get(link.remote_id)):
                 pairs.append(Pair(seen=each, stored=stored, link=None, twin=True))
                 continue
-        pairs.append(Pair(seen=each, stored=stored, link=link, twin=stored is None and bool(others)))
+        sent = unheard.get(stored.id) if stored is not None and link is None and not each.gone else None
+        pairs.append(
+            Pair(seen=each, stored=stored, link=link, twin=remote_id not in direct and bool(others), sent=sent)
+        )
     return pairs
 
 
@@ -167,27 +160,35 @@ def _uid(pair: Pair) -> str:
     return pair.stored.uid if pair.stored is not None else pair.seen.uid or pair.seen.remote_id
 
 
-def _plan(of: Pass, pair: Pair, discarded: set[str]) -> Pull:
+def _plan(of: Pass, pair: Pair, *, is_discarded: bool = False) -> Pull:
     if pair.moved:  # its new name carries the link on
         return Pull()
-    policy = of.hub_is_right if _uid(pair) in discarded else of.policy
     return plan_pull(
         hub_side(pair.stored, pair.link) if pair.stored is not None else None,
         RemoteSide(content=pair.seen.content, modified=pair.seen.modified),
         _bases(pair),
-        policy,
+        of.hub_is_right if is_discarded else of.policy,
     )
+
+
+def _is_discarded(of: Pass, pair: Pair, discarded: set[guard.Key]) -> bool:
+    """Whether a person has said that just this should not come into the hub."""
+    write = _plan(of, pair).hub if discarded else None
+    return write is not None and guard.Step(write, _uid(pair)).key in discarded
 
 
 def _bases(pair: Pair) -> Bases | None:
     if pair.link is not None:
         return Bases(remote=pair.link.base_remote, hub=pair.link.base_hub)
-    if pair.sent is None or pair.seen.content is None:
+    sent = pair.sent.content if pair.sent is not None else None
+    if sent is None or pair.seen.content is None:
         return None
-    return Bases(remote=apply(pair.sent, dropped(pair.sent, pair.seen.content)), hub=pair.sent)
+    # What is not there is sent once more: the creation may have been carried out in part.
+    arrived = apply(sent, dropped(diff(sent, pair.seen.content)))
+    return Bases(remote=arrived, hub=arrived)
 
 
-def _carry_alone(conn: Connection, of: Pass, pair: Pair, discarded: set[str]) -> None:
+def _carry_alone(conn: Connection, of: Pass, pair: Pair, discarded: set[guard.Key]) -> None:
     """One event the hub cannot keep is quarantined; the rest of the chunk goes on."""
     try:
         with of.hub.transaction():  # a savepoint
@@ -196,13 +197,14 @@ def _carry_alone(conn: Connection, of: Pass, pair: Pair, discarded: set[str]) ->
         links.mark_problem(conn, of.replica.id, pair.seen.remote_id, str(error))
 
 
-def _carry(conn: Connection, of: Pass, pair: Pair, discarded: set[str]) -> None:
+def _carry(conn: Connection, of: Pass, pair: Pair, discarded: set[guard.Key]) -> None:
     """Do what the plan says for one pair, in the transaction given."""
-    if pair.twin and _is_second(conn, of, pair):
+    if pair.twin and not pair.seen.gone and _is_second(conn, of, pair):
         reason = "Another item of this calendar has the same UID; keep one of the two."
         links.mark_problem(conn, of.replica.id, pair.seen.remote_id, reason)
         return
-    plan = _plan(of, pair, discarded)
+    is_discarded = _is_discarded(of, pair, discarded)
+    plan = _plan(of, pair, is_discarded=is_discarded)
     now, replica_id, uid = of.hub.now(), of.replica.id, _uid(pair)
     stored = pair.stored
     if plan.hub is not None:
@@ -217,19 +219,21 @@ def _carry(conn: Connection, of: Pass, pair: Pair, discarded: set[str]) -> None:
         of.report.count("pulled", plan.hub.op)
         shown = plan.hub.content or (stored.content if stored else {})
         of.report.note("hub", plan.hub, uid, title(shown))
-    elif uid in discarded and stored is None and pair.seen.content is not None:
+    elif is_discarded and stored is None and pair.seen.content is not None:
         # A discarded arrival: the hub says it should not be, so the remote's item becomes a tombstone to be pushed.
         stored = events.put_event(conn, of.replica.calendar_id, uid, pair.seen.content, now=now)
         events.delete_event(conn, stored.id, now=now)
         plan = Pull(bases=Bases(remote=pair.seen.content, hub=pair.seen.content))
     _relink(conn, of, pair, plan, stored)
+    if pair.sent is not None:
+        journal.arrived(conn, replica_id, pair.sent.remote_id, pair.seen.version, now=now)
     if plan.noted is not None and stored is not None:
         inbox.note_conflict(conn, replica_id, stored.id, plan.noted.state, list(plan.noted.fields), now=now)
         of.report.counts["conflicts"] += 1
     if pair.seen.gone:
         links.drop_observation(conn, replica_id, pair.seen.remote_id)
-        if not pair.moved and stored is not None and stored.deleted and links.is_forgettable(conn, stored.id):
-            events.purge_event(conn, stored.id)
+        if stored is not None:
+            events.forget_tombstone(conn, stored.id)
 
 
 def _is_second(conn: Connection, of: Pass, pair: Pair) -> bool:
@@ -237,7 +241,9 @@ def _is_second(conn: Connection, of: Pass, pair: Pair) -> bool:
     assert pair.seen.uid is not None
     stored = lookup.events_by_uid(conn, of.replica.calendar_id, [pair.seen.uid]).get(pair.seen.uid)
     link = links.links_by_event(conn, of.replica.id, [stored.id]).get(stored.id) if stored else None
-    return link is not None and link.remote_id != pair.seen.remote_id
+    if link is None or link.remote_id == pair.seen.remote_id:
+        return False
+    return _is_live(links.observations(conn, of.replica.id, [link.remote_id]).get(link.remote_id))
 
 
 def _relink(conn: Connection, of: Pass, pair: Pair, plan: Pull, stored: StoredEvent | None) -> None:

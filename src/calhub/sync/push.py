@@ -6,7 +6,7 @@ outcomes are committed, each with its link, observation and closed intent (I4).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
@@ -33,6 +33,7 @@ from calhub.providers.base import (
 )
 from calhub.sync import guard
 from calhub.sync.context import Pass, hub_side, title
+from calhub.sync.observe import observe_one
 from calhub.sync.plan import Bases, Write, plan_push, unholdable
 from calhub.sync.pull import decided, hold, pull
 from calhub.sync.recover import recover
@@ -77,7 +78,8 @@ def push(of: Pass) -> bool:
     ids = _candidates(of)
     if ids:
         of.hub.ensure_sound()
-    hub_changed = _keep_remote(of, ids) or bool(of.discarded)
+    hub_changed = _look_first(of, ids)
+    hub_changed |= _keep_remote(of, ids) or bool(of.discarded)
     if not _admit(of, ids):
         return False
     for _ in range(ROUNDS):
@@ -103,11 +105,28 @@ def _candidates(of: Pass) -> list[int]:
     return [event_id for event_id in dict.fromkeys([*dirty, *due, *anew]) if event_id not in busy]
 
 
+def _look_first(of: Pass, ids: Sequence[int]) -> bool:
+    """See whether the items are still there of which the service would not have told a deletion.
+
+    That is, where nothing is to be written, since the service cannot hold what changed in the hub. A write would find
+    out itself. Whoever deleted such an item knew nothing of the change. Returns whether anything was merged.
+    """
+    if of.full or of.capabilities.deletion_feed:
+        return False
+    for chunk in links.chunks(ids):
+        with of.hub.read() as conn:
+            work = _work(conn, of, chunk)
+        for each in work:
+            if each.write is None and each.link is not None and each.link.hub_rev != each.stored.rev:
+                observe_one(of, each.link.remote_id, each.stored.uid)
+    return _merge_pending(of)
+
+
 def _admit(of: Pass, ids: Sequence[int]) -> bool:
     """Ask the guard. Carries out a discarded hold first: what it held is undone in the hub."""
     released, discarded = decided(of, "remote")
     if discarded:
-        _take_back(of, ids, {uid for _, uid in discarded})
+        _take_back(of, ids, lambda each: _step(each).key in discarded)
     steps: list[guard.Step] = []
     for chunk in links.chunks(ids):
         with of.hub.read() as conn:
@@ -117,15 +136,18 @@ def _admit(of: Pass, ids: Sequence[int]) -> bool:
             if each.write is None or (each.write.op == "update" and not each.write.fields):
                 continue  # written as it is changes nothing; see `Page.outdated`
             if (each.write.op, each.stored.uid) not in released:
-                is_asked = each.stored.id in asked or each.stored.uid in of.discarded
-                copy = made_by_rule(each.stored.uid, each.stored.content)
-                steps.append(guard.Step(op=each.write.op, uid=each.stored.uid, asked=is_asked, copy=copy))
+                steps.append(_step(each, asked=each.stored.id in asked or each.stored.uid in of.discarded))
     with of.hub.read() as conn:
         linked = links.link_count(conn, of.replica.id)
     reason = guard.check(steps, side="remote", linked=linked, limits=of.limits, first_pass=of.first_pass)
     if reason is not None:
         hold(of, "remote", reason, steps)
     return reason is None
+
+
+def _step(each: Work, *, asked: bool = False) -> guard.Step:
+    assert each.write is not None
+    return guard.Step(each.write, each.stored.uid, asked, copy=made_by_rule(each.stored.uid, each.stored.content))
 
 
 def _keep_remote(of: Pass, ids: Sequence[int]) -> bool:
@@ -143,20 +165,20 @@ def _keep_remote(of: Pass, ids: Sequence[int]) -> bool:
         deletes = [each.stored for each in work if each.write is not None and each.write.op == "delete"]
         kept |= {stored.uid for stored in deletes if stored.rev <= of.restored or stored.id not in asked}
     if kept:
-        _take_back(of, ids, kept)
+        _take_back(of, ids, lambda each: each.stored.uid in kept)
     return bool(kept)
 
 
-def _take_back(of: Pass, ids: Sequence[int], uids: set[str]) -> None:
-    """The remote is right (after a discarded hold, say), so the hub's own changes of these events are undone."""
+def _take_back(of: Pass, ids: Sequence[int], is_wrong: Callable[[Work], bool]) -> None:
+    """Where the remote is right (after a discarded hold, say) the hub's own changes of an event are undone."""
     with of.hub.transaction() as conn:
         for each in _work(conn, of, ids):
-            if each.stored.uid not in uids or each.write is None:
+            if each.write is None or not is_wrong(each):
                 continue
             now, stored = of.hub.now(), each.stored
             if each.link is None:
                 events.delete_event(conn, stored.id, now=now)
-                events.purge_event(conn, stored.id)
+                events.forget_tombstone(conn, stored.id)
                 continue
             restored = restore(stored.content, each.link.base_hub, of.policy.keeps)
             put = events.put_event(conn, stored.calendar_id, stored.uid, restored, now=now)
@@ -218,7 +240,7 @@ def journal_writes(conn: Connection, of: Pass, ids: Sequence[int]) -> list[tuple
     for each in _work(conn, of, ids):
         stored = each.stored
         if each.write is None:
-            if each.seen is None or each.seen.problem is None:
+            if each.link is None or (each.seen is not None and each.seen.content is not None):
                 links.see_revision(conn, of.replica.id, stored.id, stored.rev)
                 links.clear_retry(conn, of.replica.id, [stored.id])
             continue
@@ -343,8 +365,7 @@ def record_done(of: Pass, each: Work, intent: Intent, echo: Item | None) -> None
             )  # fmt: skip
             journal.close_intent(conn, intent.id, "done", now=now, after=echo.version)
         links.clear_retry(conn, replica_id, [stored.id])
-        if stored.deleted and links.is_forgettable(conn, stored.id):
-            events.purge_event(conn, stored.id)
+        events.forget_tombstone(conn, stored.id)
     of.report.count("pushed", each.write.op)
     of.report.note("remote", each.write, stored.uid, title(stored.content))
 
@@ -365,6 +386,10 @@ def _record_failure(
 def _look_again(of: Pass, doubtful: Sequence[Intent]) -> bool:
     """Read the items of stale and unknown writes, and merge what they show. Returns whether anything was merged."""
     recover(of, doubtful)
+    return _merge_pending(of)
+
+
+def _merge_pending(of: Pass) -> bool:
     with of.hub.read() as conn:
         pending = links.pending_ids(conn, of.replica.id)
     return pull(of, pending) and bool(pending)

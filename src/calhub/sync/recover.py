@@ -13,6 +13,7 @@ from calhub.calendar.fields import apply, diff
 from calhub.hub import journal, links, lookup
 from calhub.hub.journal import Intent
 from calhub.hub.sql import Connection
+from calhub.providers.base import Item
 from calhub.sync.context import Pass
 from calhub.sync.identity import dropped
 from calhub.sync.observe import observe_one
@@ -32,14 +33,26 @@ def recover(of: Pass, intents: Sequence[Intent]) -> None:
     Raises `ProviderError` when the remote cannot be asked; intents not yet looked at stay as they are.
     """
     for intent in intents:
-        observe_one(of, intent.remote_id, intent.uid)
+        item = observe_one(of, intent.remote_id, intent.uid)
         now = of.hub.now()
         with of.hub.transaction() as conn:
+            if item is not None and _is_our_creation(intent, item):
+                journal.rename(conn, intent.id, item.remote_id)
             if intent.op == "update" and intent.state == "open":
                 _agree_on_what_shows(conn, of, intent)
             journal.close_intent(conn, intent.id, "unknown", now=now, error="The answer was lost; the item was read.")
             if _is_there(conn, intent):
                 links.requeue(conn, of.replica.id, intent.event_id, now=now)
+
+
+def _is_our_creation(intent: Intent, item: Item) -> bool:
+    """Whether a creation nobody heard of is this item, which the service has named itself: it shows what we sent."""
+    if intent.op != "create" or intent.state != "open" or item.remote_id == intent.remote_id:
+        return False
+    if item.content is None:
+        return False
+    difference = diff(intent.content or {}, item.content)
+    return difference.keys() == dropped(difference).keys()
 
 
 def _agree_on_what_shows(conn: Connection, of: Pass, intent: Intent) -> None:
@@ -51,18 +64,19 @@ def _agree_on_what_shows(conn: Connection, of: Pass, intent: Intent) -> None:
     seen = links.observations(conn, of.replica.id, [intent.remote_id]).get(intent.remote_id)
     if link is None or seen is None or seen.content is None or intent.content is None:
         return
-    missing = diff(intent.content, seen.content).keys()
-    shown = {path: change for path, change in diff(intent.before or {}, intent.content).items() if path not in missing}
+    difference = diff(intent.content, seen.content)
+    ours = diff(intent.before or {}, intent.content)
+    shown = {path: change for path, change in ours.items() if path not in difference}
     if not shown:
         return
     links.set_link(
         conn, of.replica.id, link.event_id, link.remote_id, version=link.version, hub_rev=link.hub_rev,
-        base_remote=apply(apply(link.base_remote, shown), dropped(intent.content, seen.content)),
+        base_remote=apply(apply(link.base_remote, shown), dropped(difference)),
         base_hub=apply(link.base_hub, shown), now=of.hub.now(),
     )  # fmt: skip
 
 
 def _is_there(conn: Connection, intent: Intent) -> bool:
-    """Whether the event still exists (a rolled-back creation leaves none)."""
+    """Whether the event still exists; the journal may outlive it."""
     stored = lookup.events_by_id(conn, [intent.event_id]).get(intent.event_id)
     return stored is not None and stored.uid == intent.uid

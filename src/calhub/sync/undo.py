@@ -123,8 +123,7 @@ def _put_hub(
         return events.put_event(conn, calendar_id, uid, content, now=now, run_id=run_id)
     if stored is not None and not stored.deleted:
         events.delete_event(conn, stored.id, now=now, run_id=run_id)
-        if links.is_forgettable(conn, stored.id):
-            events.purge_event(conn, stored.id)
+        events.forget_tombstone(conn, stored.id)
     return None
 
 

@@ -33,11 +33,12 @@ class Paused(ProviderError):
 
 
 class Watch(Layer):
-    """Counts failures in passing: a `ProviderError` RETRY, a write that is `NotSent` or `Unknown`.
+    """Counts failures in passing: a `ProviderError` RETRY, writes `NotSent` or `Unknown` by the service's doing.
 
-    Any other answer of the service closes the breaker; errors that only the user can help leave it as it is. When a
-    failure opens it, that call's outcome is returned and every later one raises. Whether a pass may begin at all is for
-    the engine to ask (`admit`): a person who tries the account by hand is not kept from it.
+    Any other answer of the service, also one that refuses an item, closes the breaker; errors that only the user can
+    help leave it as it is. When a failure opens it, that call's outcome is returned and every later one raises. Whether
+    a pass may begin at all is for the engine to ask (`admit`): a person who tries the account by hand is not kept from
+    it.
     """
 
     def __init__(self, inner: Provider, hub: Hub, account: Account) -> None:
@@ -111,7 +112,7 @@ def _failure(answer: object) -> str | None:
     if isinstance(answer, list) and answer:
         reasons = [_failure(each) for each in answer]
         return None if None in reasons else reasons[0]
-    return answer.reason if isinstance(answer, NotSent | Unknown) else None
+    return answer.reason if isinstance(answer, NotSent | Unknown) and not answer.of_item else None
 
 
 def admit(hub: Hub, account: Account) -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, Literal
+from typing import Any, ClassVar, Final, Literal, get_args
 
 from calhub.calendar import fields
 from calhub.calendar.event import FIELDS, Content
@@ -120,6 +120,11 @@ class MemoryService:
     goes through to the caller as if the process had died there (``after``: applied, but nobody learned of it).
     """
 
+    typed: ClassVar = FIELDS
+    faults: ClassVar[tuple[str, ...]] = get_args(How)
+    lasting_cursors: ClassVar = True
+    calls: ClassVar = ("changes", "get", "find", "create", "update", "delete", "write", "read", "any")
+
     def __init__(self, *, quirks: Quirks | None = None, clock: Callable[[], datetime] | None = None) -> None:
         self.quirks = quirks or Quirks()
         self.log: list[Request] = []
@@ -171,6 +176,10 @@ class MemoryService:
         """Copies of all items by UID, hidden fields included."""
         return {row.uid: deepcopy(row.content) for row in self.calendars[calendar].rows.values()}
 
+    def rows(self, calendar: str) -> Mapping[str, _Row]:
+        """All items by remote_id, hidden fields included."""
+        return self.calendars[calendar].rows
+
     def remote_id(self, calendar: str, uid: str) -> str | None:
         """The remote_id of the item with this UID, or None."""
         return next((name for name, row in self.calendars[calendar].rows.items() if row.uid == uid), None)
@@ -211,6 +220,21 @@ class MemoryService:
     def writes(self) -> list[Request]:
         """The part of the log that could have changed something."""
         return [request for request in self.log if request.method in WRITES]
+
+    def told(self, calendar: str, cursor: str | None) -> Mapping[str, str | None] | None:
+        """Versions of the items listed up to a cursor, None for deleted ones; None if the service lies about that."""
+        epoch, _, position = (cursor or "").partition(":")
+        if self.quirks.page_drops_row or epoch != str(self.epoch) or not position:
+            return None
+        place = self.calendars[calendar]
+        listed = [remote_id for remote_id, order in place.feed.items() if order <= int(position)]
+        rows = {remote_id: place.rows.get(remote_id) for remote_id in listed}
+        return {remote_id: row.version if row is not None else None for remote_id, row in rows.items()}
+
+    def looked(self, request: Request) -> bool:
+        """Whether the item was read right before this write, the latest request."""
+        before = [each for each in self.log[: request.order - 1] if each.remote_id == request.remote_id]
+        return bool(before) and before[-1].method == "get"
 
     # What providers call.
 

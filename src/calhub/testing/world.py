@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -69,6 +70,7 @@ class World:
     home: Path
     clock: VirtualClock = field(default_factory=VirtualClock)
     remotes: list[Remote] = field(default_factory=list)
+    _providers: dict[int, Callable[[], Provider]] = field(default_factory=dict, init=False)  # by account
 
     def __post_init__(self) -> None:
         self.hub = self._open()
@@ -84,22 +86,31 @@ class World:
     ) -> Remote:
         """A new service with one calendar, tied to the hub's calendar."""
         service = MemoryService(quirks=quirks, clock=self.clock)
-        remote_id = service.add_calendar("Home")
-        name = f"account-{len(self.remotes) + 1}"
-        with self.hub.transaction() as conn:
-            account = accounts.add_account(conn, name, "memory", {}, self.hub.now())
-            replica = accounts.add_replica(
-                conn, self.calendar.id, account.id, remote_id, "Home", self.hub.now(),
-                direction=direction, conflicts=conflicts, settings=settings,
-            )  # fmt: skip
-        remote = Remote(service, remote_id, replica)
+        calendar = service.add_calendar("Home")
+        replica = self.add_replica(
+            calendar, partial(MemoryProvider, service), direction=direction, conflicts=conflicts, settings=settings
+        )
+        remote = Remote(service, calendar, replica)
         self.remotes.append(remote)
         return remote
 
+    def add_replica(self, remote_calendar: str, provider: Callable[[], Provider], **options: Any) -> Replica:
+        """Tie a remote calendar of whatever service to the hub's calendar; ``provider`` connects to it.
+
+        ``options`` are those of `accounts.add_replica`.
+        """
+        name = f"account-{len(self._providers) + 1}"
+        with self.hub.transaction() as conn:
+            account = accounts.add_account(conn, name, "memory", {}, self.hub.now())
+            replica = accounts.add_replica(
+                conn, self.calendar.id, account.id, remote_calendar, "Home", self.hub.now(), **options
+            )
+        self._providers[account.id] = provider
+        return replica
+
     def connect(self, account: Account) -> Provider:
         """What the engine is given to reach an account."""
-        remote = next(each for each in self.remotes if each.replica.account_id == account.id)
-        return MemoryProvider(remote.service)
+        return self._providers[account.id]()
 
     def sync(self, **options: Any) -> list[RunReport]:
         return engine.sync(self.hub, self.connect, **options)

@@ -2,12 +2,11 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from tests.providers.google.conftest import account
 from tests.providers.google.kit import instance, rid, series, times, writes
-from tests.providers.google.world import BROKEN, GoogleWorld, shown
+from tests.providers.google.world import GoogleWorld, shown
 
 from calhub.calendar.event import Content
 from calhub.providers.google.writing import Writer
@@ -76,31 +75,6 @@ def test_edits_of_both_sides_meet(google: GoogleService, world: GoogleWorld, tie
     }
     assert world.contents["series"] == wanted
     assert shown(tied)["series"] == wanted
-
-
-@pytest.mark.parametrize("how", ["cut-before", "cut-after", "status-after", "truncated", "expired"])
-def test_nothing_is_lost_or_doubled_when_answers_are(
-    google: GoogleService, world: GoogleWorld, tied: Remote, how: Any
-) -> None:
-    world.put("kept", title="Kept")
-    world.put("gone", title="Gone")
-    world.put("series", **SERIES)
-    world.run()
-    for match in BROKEN:
-        google.fail(match, how)
-        google.fail(match, how, part=True)
-    world.put("new", title="New")
-    world.put("other series", **SERIES)
-    world.edit("kept", title="Edited")
-    world.edit("series", title="Edited")
-    world.delete("gone")
-    for _ in range(8):
-        world.run()
-    assert shown(tied) == world.contents
-    assert set(world.contents) == {"kept", "series", "new", "other series"}
-    assert world.contents["other series"] == SERIES
-    assert world.contents["series"] == {**SERIES, "title": "Edited"}
-    assert len([body for body in google.live(tied.calendar).values() if "recurringEventId" not in body]) == 4
 
 
 def test_two_calendars_of_one_event_at_google(google: GoogleService, world: GoogleWorld, tied: Remote) -> None:

@@ -17,7 +17,7 @@ class GoogleWorld(TiedWorld):
     """One hub; `tie` gives it accounts."""
 
     def tie(self, google: GoogleService, remote: Remote, **settings: Any) -> Remote:
-        return self.attach("google", remote, signed_in(google), **settings)
+        return self.attach(remote, signed_in(google), **settings)
 
 
 def shown(remote: Remote) -> dict[str | None, Content | None]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from tests.providers.microsoft.kit import Clock, meeting, moved, signed_in, weekly
-from tests.providers.microsoft.test_sync import BROKEN, GraphWorld, shown, world, writes
+from tests.providers.microsoft.test_sync import GraphWorld, shown, world, writes
 
 from calhub.calendar.edit import delete_occurrence, edit_occurrence
 from calhub.calendar.event import Content, InvalidEvent
@@ -19,6 +19,7 @@ from calhub.testing.services.graph import Graph
 __all__ = ["world"]
 
 DAYS = ["2026-11-23", "2026-11-30", "2026-12-07", "2026-12-14"]
+BROKEN = ("POST */events", "PATCH *", "DELETE *", "POST */$batch", "GET */instances", "GET */events", "GET */delta")
 HOW: list[Any] = ["cut-before", "cut-after", "status-after", "truncated", "expired", "status"]
 
 

@@ -118,6 +118,27 @@ def test_access_taken_away(world: MixedWorld, name: str) -> None:
     assert set(states(world).values()) == {"ok"}
 
 
+@pytest.mark.parametrize("name", ["google", "microsoft"])
+def test_a_fresh_token_that_is_refused(world: MixedWorld, name: str) -> None:
+    """The account says that its user has to sign in; should the service come to its senses, it goes on by itself."""
+    world.tie()
+    fill(world)
+    world.converge()
+    play(world)
+    world.services.emulators[name].fail("GET *", "status", status=401, times=2)
+    reports = world.run()
+
+    assert [other for other, report in reports.items() if report.status != "ok"] == [name]
+    with world.hub.read() as conn:
+        account = accounts.account(conn, name)
+    assert account.state == "needs_login"
+    assert str(account.error).endswith(
+        f'does not accept the sign-in any more; sign in again with: calhub account login "{name}"'
+    )
+    check(world)
+    assert set(states(world).values()) == {"ok"}
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_calendar_deleted_remotely(world: MixedWorld, name: str) -> None:
     """Nothing is deleted anywhere else, and the others go on."""

@@ -225,6 +225,18 @@ def test_broken_off_create_goes_on(
     assert len(service.rows(source)) == 3
 
 
+@pytest.mark.parametrize("how", ["cut-after", "status-after"])
+def test_deleted_series_takes_all_its_rows_when_an_answer_is_lost(
+    service: NotionService, spread: NotionProvider, source: DataSource, how: Any
+) -> None:
+    """Nobody is left with rows of occurrences whose series is gone."""
+    item = made(spread, source, WEEKLY)
+    service.fail("PATCH *", how)
+
+    assert spread.delete(source.id, item.remote_id, expected=item.version) == Done(None)
+    assert service.rows(source) == []
+
+
 # All occurrences as rows
 
 

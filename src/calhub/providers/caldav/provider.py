@@ -196,11 +196,11 @@ class CalDAVProvider(OneByOne):
         except ProviderError as error:
             return Unknown(f"Written, but not read back: {error.message}")
         if echo is None:
-            return Unknown("Written, but not found afterwards.")
+            return Unknown("Written, but not found afterwards.", of_item=True)
         written = answer.headers.get("etag")
         if written is not None and echo.version is not None and written != echo.version:
             # Somebody wrote between our PUT and our GET: what we read must not pass for what we wrote.
-            return Unknown("The item was changed while it was being read back.")
+            return Unknown("The item was changed while it was being read back.", of_item=True)
         return Done(echo)
 
     def _write(self, method: str, url: str, headers: dict[str, str], content: bytes | None) -> Answer | Outcome:

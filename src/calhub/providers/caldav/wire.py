@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache, lru_cache
 from typing import Final
 from xml.sax.saxutils import escape
 
@@ -24,6 +25,7 @@ _PREFIXES: Final = {"d": DAV, "c": CALDAV, "cs": CALSERVER, "a": APPLE, "nc": NE
 _NAMESPACES: Final = " ".join(f'xmlns:{prefix}="{name}"' for prefix, name in _PREFIXES.items())
 
 
+@cache
 def tag(name: str) -> str:
     """``d:href`` -> ``{DAV:}href``."""
     prefix, _, local = name.partition(":")
@@ -192,6 +194,7 @@ def _row(response: etree._Element) -> Row | None:
     return Row(href.strip(), _status(response.findtext(tag("d:status")), 200), found, statuses)
 
 
+@lru_cache(maxsize=64)  # an answer has few different ones, ten thousand times
 def _status(line: str | None, default: int) -> int:
     """``HTTP/1.1 404 Not Found`` -> 404."""
     match = re.match(r"\s*HTTP/[\d.]+\s+(\d{3})", line or "")

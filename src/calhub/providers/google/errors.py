@@ -119,7 +119,7 @@ def outcome(found: Problem, *, creates: bool = False) -> Outcome:
     if found.is_throttled:
         return NotSent("Google wants fewer requests.", found.wait)
     if found.status == 409 and found.reason == "conflict":
-        return NotSent("Google was busy with another change of this calendar.")
+        return NotSent("Google was busy with another change of this calendar.", of_item=True)
     if found.is_gone or found.status in (409, 412):
         return Stale()
     if found.status >= 500:

@@ -249,7 +249,7 @@ class GoogleProvider:
             return Stale()
         (bundle,) = self._reader.complete(calendar, [taken.event])
         if bundle is None:
-            return Unknown("The series is not where it was a moment ago.")
+            return Unknown("The series is not where it was a moment ago.", of_item=True)
         writer = self._writer(calendar)
         result = writer.reconcile(bundle, uid, content)
         if not isinstance(result, Done):

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from calhub.calendar.event import Content
 from calhub.calendar.ical_time import Frame, instance
-from calhub.providers.base import Done, NotSent, Outcome, ProviderError, Refused, Trait, Unknown
+from calhub.providers.base import Done, NotSent, Outcome, ProviderError, Refused, Stale, Trait, Unknown
 from calhub.providers.google import more
 from calhub.providers.google.client import Call, Client, events_path
 from calhub.providers.google.errors import outcome, problem
@@ -119,7 +119,7 @@ class Writer:
             fresh = self._changed_event(call)
             # A change of the event may have changed its exceptions, or undone them; new ones are somebody else's.
             if fresh is None or any(row["id"] not in known for row in fresh.exceptions):
-                return Unknown("Somebody changed the series while it was being written.")
+                return Unknown("Somebody changed the series while it was being written.", of_item=True)
             bundle = fresh
         return Done(Bundle(bundle.event, self._write_instances(bundle, uid, content), bundle.zone).item())
 
@@ -152,7 +152,8 @@ class Writer:
             rows[before["id"]] = {**{name: before[name] for name in _IDENTITY}, **row}
         if failures:
             refused = next((result for result in failures if isinstance(result, Refused)), None)
-            raise Failed(refused or Unknown("Not all instances of the series were written."))
+            moved = all(isinstance(result, Stale) for result in failures)
+            raise Failed(refused or Unknown("Not all instances of the series were written.", of_item=moved))
         # What was looked up and needed no change is no exception.
         exceptional = {row["id"] for row in bundle.exceptions} | {call.path.rpartition("/")[2] for call in calls}
         return [row for row in rows.values() if row["id"] in exceptional]

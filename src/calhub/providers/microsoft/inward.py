@@ -45,7 +45,7 @@ def version(row: Row) -> str:
 
     Nothing says that the master's etag moves with each of its exceptions.
     """
-    parts = sorted(f"{each.get('id')} {etag(each)}" for each in _exceptions(row))
+    parts = sorted(f"{each.get('id')} {etag(each)}" for each in exceptions(row))
     parts += sorted(row.get("cancelledOccurrences") or ())
     if not parts:
         return etag(row)
@@ -156,14 +156,14 @@ def _exdates(content: Content, master: Row) -> list[str]:
     frame, at = frame_of(content), datetime.fromisoformat(content["start"]).time()
     days = (date.fromisoformat(name.rpartition(".")[2][:10]) for name in master.get("cancelledOccurrences") or ())
     found = {frame.spell(frame.ts(datetime.combine(day, at))) for day in days}
-    return sorted(found | {frame.spell(original(row)) for row in _exceptions(master) if _is_cancelled(row, master)})
+    return sorted(found | {frame.spell(original(row)) for row in exceptions(master) if _is_cancelled(row, master)})
 
 
 def _overrides(series: Content, master: Row, zones: KeptZones, *, attendees: bool) -> dict[str, Content]:
     """The exceptions as patches on what the master itself shows; one that says nothing is left out."""
     frame = frame_of(series)
     overrides = {}
-    for row in _exceptions(master):
+    for row in exceptions(master):
         if _is_cancelled(row, master):
             continue
         rid = frame.spell(original(row))
@@ -173,7 +173,8 @@ def _overrides(series: Content, master: Row, zones: KeptZones, *, attendees: boo
     return dict(sorted(overrides.items()))
 
 
-def _exceptions(master: Row) -> Iterable[Row]:
+def exceptions(master: Row) -> Iterable[Row]:
+    """The instances of a series that differ from it."""
     return master.get("exceptionOccurrences") or ()
 
 

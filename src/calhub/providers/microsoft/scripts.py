@@ -95,7 +95,8 @@ class _Running:
         self.part = None
         if self.written and isinstance(outcome, Refused | NotSent | Stale):
             reason = "" if isinstance(outcome, Stale) else f": {outcome.reason}"
-            outcome = Unknown(f"Written in part{reason}")
+            failed = isinstance(outcome, NotSent) and not outcome.of_item
+            outcome = Unknown(f"Written in part{reason}", of_item=not failed)
         self.outcome = outcome
 
 

@@ -15,7 +15,7 @@ from typing import Any, Final
 from calhub.calendar.event import Content, InvalidEvent
 from calhub.calendar.ical_time import instance
 from calhub.calendar.recurrence import Series
-from calhub.providers.base import Done, NotSent, Refused, Stale
+from calhub.providers.base import Done, NotSent, Refused, Stale, Unknown
 from calhub.providers.microsoft import inward, kept
 from calhub.providers.microsoft.client import Part, code_of, is_absent
 from calhub.providers.microsoft.inward import Row, etag, is_series, item_of, version
@@ -24,7 +24,16 @@ from calhub.providers.microsoft.places import Place
 from calhub.providers.microsoft.recurrence import Unholdable, check_exceptions, to_graph
 from calhub.providers.microsoft.scripts import Script, Stopped, read, refused
 from calhub.providers.microsoft.times import original
+from calhub.providers.microsoft.trail import Trail
 from calhub.providers.rest import Reply
+
+
+class Disturbed(Stopped):
+    """Somebody else has changed the event meanwhile: what is there now has to be looked at and merged."""
+
+    def __init__(self) -> None:
+        super().__init__(Unknown("Somebody else changed the event while it was being written.", of_item=True))
+
 
 _MAILS: Final = (
     "Microsoft 365 would mail the attendees of this meeting; turn invitations on for this replica to write it."
@@ -49,19 +58,21 @@ class Writer:
             return Stale()
         reply = yield Part("POST", self.place.events, body)
         if is_absent(reply):
-            return NotSent("The calendar is not at Microsoft 365 any more.")
+            return NotSent("The calendar is not at Microsoft 365 any more.", of_item=True)
         if code_of(reply) == "errorduplicatetransactionid":
             return Stale()
         if reply.status >= 300:
             return refused(reply)
-        made = str(reply.json["id"])
+        made, trail = str(reply.json["id"]), Trail(reply.json)
         if _has_exceptions(content):
             try:
-                yield from self._complete(made, content)
+                yield from self._complete(made, content, trail)
+            except Disturbed:
+                raise  # somebody has taken an interest in it already
             except Stopped:
                 yield Part("DELETE", self.place.event(made), undoes=True)
                 raise
-        return Done(item_of((yield from self._again(made))))
+        return Done(item_of((yield from self._again(made, trail))))
 
     def update(self, event: str, content: Content, expected: str | None) -> Script:
         try:
@@ -77,11 +88,12 @@ class Writer:
             return Refused(str(error))
         if not self.invitations and _is_ours_with_guests(row) and _would_mail(properties, now, wanted):
             return Refused(_MAILS)
+        trail = Trail(row)
         if properties:
-            yield from self._patch(row, properties)
+            yield from self._patch(row, properties, trail)
         if _has_exceptions(wanted) or (_has_exceptions(now) and "rrule" in wanted):
-            yield from self._complete(event, wanted)
-        return Done(item_of((yield from self._again(event))))
+            yield from self._complete(event, wanted, trail)
+        return Done(item_of((yield from self._again(event, trail))))
 
     def delete(self, event: str, expected: str | None) -> Script:
         row = yield from self.current(event)
@@ -121,24 +133,27 @@ class Writer:
                     return str(row["id"])
         return None
 
-    def _again(self, event: str) -> Generator[Part, Reply, dict[str, Any]]:
+    def _again(self, event: str, trail: Trail) -> Generator[Part, Reply, dict[str, Any]]:
         """Read back: what was answered to the write may have been saved again since, and lacks our properties."""
         row = yield from self.current(event)
         if row is None:
-            raise Stopped(NotSent("The event was deleted while it was being written."))
+            raise Stopped(NotSent("The event was deleted while it was being written.", of_item=True))
+        if trail.is_left(row):
+            raise Disturbed
+        trail.read(row)
         return row
 
     # Series
 
-    def _complete(self, event: str, wanted: Content) -> Generator[Part, Reply, None]:
+    def _complete(self, event: str, wanted: Content, trail: Trail) -> Generator[Part, Reply, None]:
         """Bring exceptions and deleted instances of a series to what is wanted; the master is right already.
 
         What is there decides, since a change of the rule may have dropped exceptions or not (microsoft: Recurrence).
         """
-        row = yield from self._again(event)
+        row = yield from self._again(event, trail)
         now = self._content(row)
         if set(now.get("exdates", ())) - set(wanted.get("exdates", ())):
-            row = yield from self._revive(row, wanted)
+            row = yield from self._revive(row, wanted, trail)
             now = self._content(row)
         cancelled = {rid for rid, patch in wanted.get("overrides", {}).items() if patch.get("status") == "cancelled"}
         cancelled |= {*wanted.get("exdates", ())}
@@ -148,26 +163,27 @@ class Writer:
         ids = yield from self._instances(row, Series(wanted), missing | changed)
         for rid in sorted(missing & ids.keys()):
             _check((yield Part("DELETE", self.place.event(ids[rid]["id"]))))
+            trail.cancelled(rid)
         for rid in sorted(changed & ids.keys()):
-            yield from self._change(ids[rid], instance(now, rid), instance(wanted, rid))
+            yield from self._change(ids[rid], instance(now, rid), instance(wanted, rid), trail)
 
-    def _change(self, row: Row, now: Content, wanted: Content) -> Generator[Part, Reply, None]:
+    def _change(self, row: Row, now: Content, wanted: Content, trail: Trail) -> Generator[Part, Reply, None]:
         try:
             properties = changes(now, wanted, row, attendees=self.invitations, instance=True)
         except (Unholdable, InvalidEvent) as error:
             raise Stopped(Refused(str(error))) from error
         if properties:
-            _check((yield Part("PATCH", self.place.event(row["id"]), properties)))
+            yield from self._send(Part("PATCH", self.place.event(row["id"]), properties), trail)
 
-    def _revive(self, row: Row, wanted: Content) -> Generator[Part, Reply, dict[str, Any]]:
+    def _revive(self, row: Row, wanted: Content, trail: Trail) -> Generator[Part, Reply, dict[str, Any]]:
         """Deleted instances come back only with a new rule: another one, and then the old one again."""
         rule = to_graph(wanted)
         assert rule is not None
         first = rule["range"]["startDate"]
         short = {**rule, "range": {"type": "endDate", "startDate": first, "endDate": first}}
         for recurrence in (short, rule):
-            _check((yield Part("PATCH", self.place.event(row["id"]), {"recurrence": recurrence})))
-        return (yield from self._again(row["id"]))
+            yield from self._send(Part("PATCH", self.place.event(row["id"]), {"recurrence": recurrence}), trail)
+        return (yield from self._again(row["id"], trail))
 
     def _instances(
         self, row: Row, series: Series, wanted: set[str]
@@ -193,9 +209,14 @@ class Writer:
 
     # Small things
 
-    def _patch(self, row: Row, properties: Mapping[str, Any]) -> Generator[Part, Reply, None]:
-        reply = yield Part("PATCH", self.place.event(row["id"]), dict(properties), {"If-Match": etag(row)})
+    def _patch(self, row: Row, properties: Mapping[str, Any], trail: Trail) -> Generator[Part, Reply, None]:
+        part = Part("PATCH", self.place.event(row["id"]), dict(properties), {"If-Match": etag(row)})
+        yield from self._send(part, trail)
+
+    def _send(self, part: Part, trail: Trail) -> Generator[Part, Reply, None]:
+        reply = yield part
         _check(reply)
+        trail.wrote(reply.json, part.json)
 
     def _content(self, row: Row) -> Content:
         return inward.content_of(row, kept.read(row), attendees=self.invitations)

@@ -340,4 +340,4 @@ def _not_sent(error: ProviderError) -> NotSent:
     """For a failure before the write; raised again where only the user can help."""
     if error.trait is not Trait.RETRY and not isinstance(error, SchemaChanged):
         raise error
-    return NotSent(error.message, error.retry_after)
+    return NotSent(error.message, error.retry_after, of_item=isinstance(error, SchemaChanged))

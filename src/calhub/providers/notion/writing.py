@@ -12,7 +12,7 @@ from typing import Any
 from calhub.calendar.event import Content
 from calhub.providers.base import NotSent, ProviderError, Unknown
 from calhub.providers.notion import series
-from calhub.providers.notion.client import Failure, Json, Notion
+from calhub.providers.notion.client import Failure, Json, Notion, is_trashed
 from calhub.providers.notion.recurrence import write
 from calhub.providers.notion.rows import Row, SchemaChanged, changed, properties, read_row
 from calhub.providers.notion.schema import Columns
@@ -75,9 +75,17 @@ class Writer:
 
     def _trash(self, row: Row) -> None:
         answer = self._notion.trash(row.id)
-        if isinstance(answer, Failure):
+        if isinstance(answer, Failure) and not self._is_gone(row):
             raise self._stopped(answer)
         self._wrote = True
+
+    def _is_gone(self, row: Row) -> bool:
+        """Whether it is in the trash all the same: then the other rows of its series have to follow it."""
+        try:
+            page = self._notion.page(row.id)
+        except ProviderError:
+            return False
+        return page is None or is_trashed(page)
 
     def _row(self, answer: Json | Failure) -> Row:
         if isinstance(answer, Failure):
@@ -89,7 +97,7 @@ class Writer:
         try:
             return read_row(answer, self._columns)
         except SchemaChanged as error:
-            raise Stopped(Failure(Unknown(error.message))) from error
+            raise Stopped(Failure(Unknown(error.message, of_item=True))) from error
 
     def _made(self, failure: Failure) -> Json | None:
         """The row that was created although the answer was a failure."""

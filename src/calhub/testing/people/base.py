@@ -53,8 +53,8 @@ class Person(Protocol):
     def entries(self) -> list[Entry]:
         """Everything in the calendar, sorted."""
 
-    def add(self, *, weeks: int = 1, **fields: Unpack[Fields]) -> None:
-        """A new event; with ``weeks`` a series of so many, one a week."""
+    def add(self, *, days: int = 1, weeks: int = 1, **fields: Unpack[Fields]) -> None:
+        """A new event; with ``days`` or ``weeks`` a series of so many, one a day or a week."""
 
     def edit(self, event: str, **fields: Unpack[Fields]) -> None: ...
 
@@ -63,6 +63,13 @@ class Person(Protocol):
     def cancel_instance(self, event: str, day: str) -> None: ...
 
     def delete(self, event: str) -> None: ...
+
+
+def rule_of(days: int, weeks: int) -> str:
+    """The RRULE (RFC 5545 3.3.10) of a new event; empty for a single one."""
+    if days > 1:
+        return f"FREQ=DAILY;COUNT={days}"
+    return f"FREQ=WEEKLY;COUNT={weeks}" if weeks > 1 else ""
 
 
 def is_day(moment: str) -> bool:

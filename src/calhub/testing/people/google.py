@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any, Unpack
 
-from calhub.testing.people.base import ZONE, Entry, Fields, aware, excepted, is_day, the, wall
+from calhub.testing.people.base import ZONE, Entry, Fields, aware, excepted, is_day, rule_of, the, wall
 from calhub.testing.services.google import GoogleService
 
 
@@ -25,9 +25,10 @@ class GooglePerson:
         live = self._google.live(self._calendar)
         return sorted(_entry(body, gone.get(name, [])) for name, body in live.items())
 
-    def add(self, *, weeks: int = 1, **fields: Unpack[Fields]) -> None:
-        rule = {"recurrence": [f"RRULE:FREQ=WEEKLY;COUNT={weeks}"]} if weeks > 1 else {}
-        self._google.user_insert(self._calendar, **_body(fields), **rule)
+    def add(self, *, days: int = 1, weeks: int = 1, **fields: Unpack[Fields]) -> None:
+        rule = rule_of(days, weeks)
+        recurrence = {"recurrence": [f"RRULE:{rule}"]} if rule else {}
+        self._google.user_insert(self._calendar, **_body(fields), **recurrence)
 
     def edit(self, event: str, **fields: Unpack[Fields]) -> None:
         self._google.user_patch(self._calendar, self._find(event), **_body(fields))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Final, Unpack
 
-from calhub.testing.people.base import ZONE, Entry, Fields, aware, excepted, is_day, shifted, the, wall
+from calhub.testing.people.base import ZONE, Entry, Fields, aware, excepted, is_day, rule_of, shifted, the, wall
 from calhub.testing.services.notion import NotionService
 from calhub.testing.services.notion.model import DataSource, Page
 
@@ -32,10 +32,10 @@ class NotionPerson:
     def entries(self) -> list[Entry]:
         return sorted(self._entry(page) for page in self._notion.rows(self._source))
 
-    def add(self, *, weeks: int = 1, **fields: Unpack[Fields]) -> None:
+    def add(self, *, days: int = 1, weeks: int = 1, **fields: Unpack[Fields]) -> None:
         values = self._values(fields)
-        if weeks > 1:
-            values["Recurrence"] = _text(f"FREQ=WEEKLY;COUNT={weeks}")
+        if rule := rule_of(days, weeks):
+            values["Recurrence"] = _text(rule)
         self._notion.user_create(self._source, values)
 
     def edit(self, event: str, **fields: Unpack[Fields]) -> None:

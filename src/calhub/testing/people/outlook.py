@@ -27,14 +27,10 @@ class OutlookPerson:
             found += [_entry(event.instance(day), instance=True) for day in event.exceptions]
         return sorted(found)
 
-    def add(self, *, weeks: int = 1, **fields: Unpack[Fields]) -> None:
+    def add(self, *, days: int = 1, weeks: int = 1, **fields: Unpack[Fields]) -> None:
         props = {"isReminderOn": False, **_props(fields)}
-        if weeks > 1:
-            day = fields["start"][:10]
-            weekday = _WEEKDAYS[date.fromisoformat(day).weekday()]
-            pattern = {"type": "weekly", "interval": 1, "daysOfWeek": [weekday], "firstDayOfWeek": "monday"}
-            bounds = {"type": "numbered", "startDate": day, "numberOfOccurrences": weeks}
-            props["recurrence"] = {"pattern": pattern, "range": bounds}
+        if days > 1 or weeks > 1:
+            props["recurrence"] = _recurrence(fields["start"][:10], days, weeks)
         self._graph.user_event(self._calendar, **props)
 
     def edit(self, event: str, **fields: Unpack[Fields]) -> None:
@@ -71,6 +67,15 @@ def _entry(
         instance=instance,
         cancelled=cancelled,
     )
+
+
+def _recurrence(day: str, days: int, weeks: int) -> dict[str, Any]:
+    pattern: dict[str, Any] = {"type": "daily", "interval": 1}
+    if weeks > 1:
+        weekday = _WEEKDAYS[date.fromisoformat(day).weekday()]
+        pattern |= {"type": "weekly", "daysOfWeek": [weekday], "firstDayOfWeek": "monday"}
+    bounds = {"type": "numbered", "startDate": day, "numberOfOccurrences": max(days, weeks)}
+    return {"pattern": pattern, "range": bounds}
 
 
 def _props(fields: Fields) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from uuid import uuid4
 from icalendar import Calendar, Component
 
 from calhub.testing.corpus import Sample, calendar_text
-from calhub.testing.people.base import ZONE, Entry, Fields, aware, is_day, the, wall
+from calhub.testing.people.base import ZONE, Entry, Fields, aware, is_day, rule_of, the, wall
 from calhub.testing.remotes import OtherProgram
 
 #: A component of icalendar, whose values are of as many types as there are properties.
@@ -28,11 +28,11 @@ class ProgramPerson:
     def entries(self) -> list[Entry]:
         return entries_of(self._calendar.read().values())
 
-    def add(self, *, weeks: int = 1, **fields: Unpack[Fields]) -> None:
+    def add(self, *, days: int = 1, weeks: int = 1, **fields: Unpack[Fields]) -> None:
         uid = f"{uuid4()}@program.example"
         lines = ["BEGIN:VEVENT", f"UID:{uid}", "DTSTAMP:20261101T080000Z", "END:VEVENT"]
-        if weeks > 1:
-            lines.insert(3, f"RRULE:FREQ=WEEKLY;COUNT={weeks}")
+        if rule := rule_of(days, weeks):
+            lines.insert(3, f"RRULE:{rule}")
         calendar = Calendar.from_ical(calendar_text([ZONE], lines))
         _type(_master(calendar), fields)
         self._calendar.fill([Sample(uid, f"{uid.partition('@')[0]}.ics", calendar.to_ical().decode())])

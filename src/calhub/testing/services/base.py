@@ -104,7 +104,7 @@ class Failed(Exception):
         self.response = response
 
 
-class _Cut(Exception):
+class Cut(Exception):
     """The connection ends here; ``sent`` is what still gets out."""
 
     def __init__(self, sent: Response | None = None) -> None:
@@ -253,13 +253,24 @@ class Service:
             server.server_close()
 
     def receive(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> Response:
-        """Answer a request of the HTTP server. Raises `_Cut` where the connection is to end."""
+        """Answer a request of the HTTP server. Raises `Cut` where the connection is to end."""
         if self.hook is not None:
             self.hook(_request(0, method, target, headers, body))
         with self.lock:
             request = _request(self._next(), method, target, headers, body)
             self.log.append(request)
             return self.answer(request)
+
+    def peek(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> Response:
+        """The answer for somebody who leaves no trace: no planned fault strikes, nothing is logged."""
+        with self.lock:
+            faults, parts = self._faults, len(self.parts)
+            self._faults = []
+            try:
+                return self._route(_request(self._next(), method, target, headers, body))
+            finally:
+                self._faults = faults
+                del self.parts[parts:]
 
     def answer(self, request: Request) -> Response:
         """Route the request, unless a fault is planned for it."""
@@ -273,12 +284,12 @@ class Service:
                 self._route(request)
                 return self._faulty(fault, request)
             case "cut-before":
-                raise _Cut
+                raise Cut
             case "cut-after":
                 self._route(request)
-                raise _Cut
+                raise Cut
             case "truncated":
-                raise _Cut(self._route(request))
+                raise Cut(self._route(request))
             case "expired":
                 self.expire_tokens()
                 return self._route(request)
@@ -380,7 +391,7 @@ class _Connection(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         try:
             response = self.server.service.receive(self.command, self.path, _plain(self.headers), body)
-        except _Cut as cut:
+        except Cut as cut:
             self.close_connection = True
             if cut.sent is not None:
                 self._send(cut.sent, len(cut.sent.body) // 2)

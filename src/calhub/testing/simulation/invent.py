@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from random import Random
 from typing import Final
 
+from calhub.testing.memory import MemoryService
+from calhub.testing.simulation.emulators import HABITS
 from calhub.testing.simulation.play import FIRST_DAY, HUB, Simulation
 from calhub.testing.simulation.steps import RemoteSpec, Step, step
 
@@ -18,11 +21,6 @@ _HABITS: Final = (
 _MOODS: Final = (
     "idle_etag_moves", "lists_late", "page_duplicates", "page_drops_row", "expired_token", "read_only", "page_size=2",
 )  # fmt: skip
-_FAULTS: Final = (
-    "lost-before", "lost-after", "5xx-after-apply", "twice", "late", "not-sent", "429", "refused", "stale", "5xx",
-    "login", "gone",
-)  # fmt: skip
-_CALLS: Final = ("changes", "get", "find", "create", "update", "delete", "write", "read", "any")
 _TEXTS: Final = ("title", "title", "location", "description", "categories", "attendees", "extra")
 _DAYS: Final = tuple(f"{FIRST_DAY[:-2]}{day}" for day in range(23, 29))
 
@@ -34,18 +32,34 @@ _WEIGHTS: Final = {
 }  # fmt: skip
 
 
-def invent_remotes(random: Random) -> tuple[RemoteSpec, ...]:
-    """One to three remotes, most of them ordinary in most ways."""
+#: Steps that only happen to services in memory.
+_IN_MEMORY: Final = ("spoil", "begin", "end", "backup", "restore", "forget")
+
+
+def invent_remotes(random: Random, services: Sequence[str] = ()) -> tuple[RemoteSpec, ...]:
+    """One to three remotes, most of them ordinary in most ways.
+
+    With ``services`` one at each of these, emulated, and now and then one in memory besides.
+    """
+    if services:
+        others = _NAMES[: random.choice((0, 0, 1))]
+        return (*(_at(random, kind) for kind in services), *(_remote(random, name) for name in others))
     return tuple(_remote(random, name) for name in _NAMES[: random.choice((1, 2, 2, 2, 3))])
+
+
+def _at(random: Random, kind: str) -> RemoteSpec:
+    habits = tuple(habit for habit in HABITS[kind] if random.random() < 0.3)
+    return RemoteSpec(kind, "both", random.choices(("merge", "ask"), (4, 1))[0], kind, quirks=habits)
 
 
 def _remote(random: Random, name: str) -> RemoteSpec:
     direction = random.choices(("both", "pull", "push"), (10, 1, 1))[0]
     conflicts = random.choices(("merge", "newest", "hub", "remote", "ask"), (6, 1, 1, 1, 2))[0]
+    guard = random.choices(("10", "1"), (8, 1))[0]
     habits = random.sample(_HABITS, random.choices((0, 1, 2, 3), (4, 4, 2, 1))[0])
     if {"rewrites_uid", "no_chosen_ids"} <= set(habits):
         habits.remove("rewrites_uid")  # then a created item could not be told from a stranger's
-    return RemoteSpec(name, direction, conflicts, tuple(habits))
+    return RemoteSpec(name, direction, conflicts, guard=guard, quirks=tuple(habits))
 
 
 class Inventor:
@@ -57,10 +71,12 @@ class Inventor:
         self._tokens = 0
         self._uids = 0
         self._moves = 0
+        self._in_memory = [name for name, place in sim.names.items() if isinstance(place.service, MemoryService)]
+        left_out = () if self._in_memory else _IN_MEMORY
+        self._weights = {kind: weight for kind, weight in _WEIGHTS.items() if kind not in left_out}
 
     def step(self) -> Step:
-        kind = self._random.choices(list(_WEIGHTS), list(_WEIGHTS.values()))[0]
-        return self._step(kind)
+        return self._step(self._random.choices(list(self._weights), list(self._weights.values()))[0])
 
     def _step(self, kind: str) -> Step:
         random = self._random
@@ -86,15 +102,16 @@ class Inventor:
 
     def _trouble(self, kind: str) -> Step:
         random = self._random
-        who = random.choice(list(self._sim.names))
+        who = random.choice(self._in_memory if kind in _IN_MEMORY else list(self._sim.names))
         if kind in ("begin", "end"):
             return step(kind, who=who, quirk=random.choice(_MOODS))
         if kind != "fail":
             return step(kind, who=who)
-        how = random.choice(_FAULTS)
-        if how == "late" and self._sim.names[who].service.quirks.no_conditional_writes:
+        service = self._sim.names[who].service
+        how = random.choice(service.faults)
+        if how == "late" and service.quirks.no_conditional_writes:
             how = "lost-after"  # an unconditional write that arrives late overwrites whatever came after it
-        return step(kind, who=who, call=random.choice(_CALLS), how=how, times=random.choice((1, 1, 2, 5)),
+        return step(kind, who=who, call=random.choice(service.calls), how=how, times=random.choice((1, 1, 2, 5)),
                     skip=random.choice((0, 0, 1, 3)))  # fmt: skip
 
     def _user(self, kind: str) -> Step:
@@ -116,11 +133,15 @@ class Inventor:
         if kind == "delete":
             return step(kind, who=who, uid=uid)
         if kind == "spoil":
-            return step(kind, who=random.choice(list(self._sim.names)), uid=uid)
+            return step(kind, who=random.choice(self._in_memory), uid=uid)
         if kind in ("instance", "cancel"):
             field = {"field": random.choice(("title", "location", "description"))} if kind == "instance" else {}
             return step(kind, who=who, uid=uid, day=random.choice(_DAYS), value=self._token(), **field)
-        return step("edit", who=who, uid=uid, field=random.choice(_TEXTS), value=self._token())
+        return step("edit", who=who, uid=uid, field=random.choice(self._texts(who)), value=self._token())
+
+    def _texts(self, who: str) -> list[str]:
+        """Fields to type into, some more often than others."""
+        return [name for name in _TEXTS if who == HUB or name in self._sim.names[who].service.typed]
 
     def _token(self) -> str:
         self._tokens += 1

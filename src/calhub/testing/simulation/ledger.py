@@ -1,6 +1,6 @@
 """What users typed, and what has to be left of it: the oracle for lost updates, phantom deletes and duplicates.
 
-Each edit writes a token that was never written before (``t0042``, or a minute of the day for a moved event). A token
+Each edit writes a token that was never written before (``t0042``, or a minute of the hour for a moved event). A token
 must be found at the end unless somebody who had seen it replaced it, deleted its event, or decided against it. Tokens
 that were ever seen in one event belong to one family; so an event is recognised whatever a service calls it.
 """
@@ -14,7 +14,8 @@ from typing import Final
 from calhub.calendar.event import Content
 from calhub.hub.jsontext import dumps
 
-_TOKEN: Final = re.compile(r"t\d{4,}|\d\d:\d\d:07")  # moved events start at second 7, so that their times stand out
+#: Moved events start at second 7, so that their times stand out. The hour may be that of another zone.
+_TOKEN: Final = re.compile(r"t\d{4,}|(?<=:)\d\d:07")
 
 
 class Fate(Enum):

@@ -1,4 +1,4 @@
-"""Carries out a scenario on a real hub with services in memory, and has everything checked on the way."""
+"""Carries out a scenario on a real hub with services in memory or emulated, and has everything checked on the way."""
 
 from __future__ import annotations
 
@@ -12,15 +12,18 @@ from typing import Any, Final
 
 from calhub.calendar.event import FIELDS, Content
 from calhub.calendar.fields import project
+from calhub.calendar.frame import frame_of
 from calhub.hub import events, inbox, links
 from calhub.hub.errors import HubError
 from calhub.sync.report import RunReport
 from calhub.sync.resolve import resolve
 from calhub.testing.memory import MemoryService, Quirks
 from calhub.testing.simulation import checks
+from calhub.testing.simulation.emulated import Emulated
+from calhub.testing.simulation.far import Place
 from calhub.testing.simulation.ledger import Ledger, tokens
 from calhub.testing.simulation.steps import RemoteSpec, Scenario, Step, read_step, set_quirk
-from calhub.testing.world import Remote, World, plain
+from calhub.testing.world import World, plain
 
 HUB: Final = "hub"
 #: Series run daily from here; their instances are named by day.
@@ -40,7 +43,7 @@ class Simulation:
         self.watch = checks.Watch()
         self.reached: Counter[str] = Counter()
         self.told: list[str] = []
-        self.names: dict[str, Remote] = {}
+        self.names: dict[str, Place] = {}
         self.edits = 0
         self._told_requests: dict[str, int] = {}
         self._snapshots: dict[str, Any] = {}
@@ -53,12 +56,35 @@ class Simulation:
         self._arm()
 
     def _add(self, spec: RemoteSpec) -> None:
+        place = self._in_memory(spec) if spec.service == "memory" else self._emulated(spec)
+        self.names[spec.name] = place
+        place.service.hook = partial(self._moment, place)
+
+    def _in_memory(self, spec: RemoteSpec) -> Place:
         quirks = Quirks()
         for word in spec.quirks:
             set_quirk(quirks, word, on=True)
-        remote = self.world.add_remote(quirks=quirks, direction=spec.direction, conflicts=spec.conflicts)
-        self.names[spec.name] = remote
-        remote.service.hook = partial(self._moment, remote)
+        remote = self.world.add_remote(
+            quirks=quirks, direction=spec.direction, conflicts=spec.conflicts, guard_number=int(spec.guard)
+        )
+        return Place(remote.service, remote.calendar, remote.replica)
+
+    def _emulated(self, spec: RemoteSpec) -> Place:
+        far = Emulated(spec.service, spec.quirks, self.world.clock)
+        options = {"direction": spec.direction, "conflicts": spec.conflicts, "settings": far.emulator.settings}
+        return Place(far, far.calendar, self.world.add_replica(far.calendar, far.provider, **options))
+
+    @property
+    def has_liars(self) -> bool:
+        """Whether listings may have been untrue."""
+        return any(isinstance(place.service, MemoryService) for place in self.names.values())
+
+    def memory(self, name: str) -> MemoryService:
+        """The service of a remote that is in memory. Raises ValueError."""
+        service = self.names[name].service
+        if not isinstance(service, MemoryService):
+            raise ValueError(f"{name} is not in memory, so that cannot happen to it")
+        return service
 
     def play(self, scenario: Scenario) -> None:
         """All steps, each followed by the checks. Raises `checks.Broken`."""
@@ -84,7 +110,7 @@ class Simulation:
     def _arm(self) -> None:
         self.world.hub.on_commit = partial(self._moment, None, "commit")
 
-    def _moment(self, remote: Remote | None, label: str) -> None:
+    def _moment(self, remote: Place | None, label: str) -> None:
         if remote is not None:
             checks.at_request(self, remote, label)
         if self._at_moment is None or (self._calls_only and (remote is None or _between_look_and_write(remote, label))):
@@ -191,7 +217,7 @@ class Simulation:
         if who == HUB:
             self.world.put(uid, **content)
         else:
-            self.names[who].put(uid, **content)
+            self.names[who].service.user_put(self.names[who].calendar, uid, content)
 
     def _change(self, step: Step, change: Callable[[Content], Content]) -> None:
         who, uid = step["who"], step["uid"]
@@ -199,12 +225,14 @@ class Simulation:
         if before is None:
             return
         after = change(deepcopy(before))
-        self._note(who, before, after)
         if who == HUB:
             self.world.change(uid, lambda _: after)
         else:
-            service = self.names[who].service
-            service.user_put(self.names[who].calendar, uid, after)
+            try:
+                self.names[who].service.user_put(self.names[who].calendar, uid, after)
+            except KeyError:
+                return  # the service's app cannot do that
+        self._note(who, before, after)
 
     def _edit(self, step: Step) -> None:
         self._change(step, lambda content: _with(content, step["field"], step["value"]))
@@ -259,18 +287,26 @@ class Simulation:
         if self._is_read(who):
             self.ledger.deleted(before)
             self._forgive_unseen(who, before)
-            if who != HUB and not self._is_linked(who, uid):
-                self.ledger.forgiven(tokens(before))  # whether it ever arrived there, the engine cannot know
+            if who != HUB:
+                self.ledger.forgiven(self._unheard(who, uid, before))
         if who == HUB:
             self.world.delete(uid)
         else:
-            self.names[who].delete(uid)
+            self.names[who].service.user_delete(self.names[who].calendar, uid)
 
-    def _is_linked(self, who: str, uid: str) -> bool:
+    def _unheard(self, who: str, uid: str, deleted: Content) -> set[str]:
+        """What the hub sent to an item and was never told to have arrived there.
+
+        Whether the one who deleted the item had seen it, the engine cannot know; so the hub's edit survives.
+        """
         remote = self.names[who]
+        remote_id = remote.service.remote_id(remote.calendar, uid) or ""
         with self.world.hub.read() as conn:
-            name = remote.service.remote_id(remote.calendar, uid)
-            return bool(links.links_by_remote(conn, remote.replica.id, [name or ""]))
+            link = links.links_by_remote(conn, remote.replica.id, [remote_id]).get(remote_id)
+            if link is None:
+                return tokens(deleted)
+            stored = events.event_by_id(conn, link.event_id)
+        return (tokens(deleted) & tokens(stored.content if stored else {})) - tokens(link.base_remote)
 
     def _forgive_unseen(self, who: str, deleted: Content) -> None:
         """What the service cannot show goes with the event its user deleted, unless typed since: both are right."""
@@ -284,35 +320,34 @@ class Simulation:
     # --- what happens to services ------------------------------------------------------------------------------------
 
     def _spoil(self, step: Step) -> None:
-        remote = self.names[step["who"]]
         with suppress(KeyError):
-            remote.service.user_break(remote.calendar, step["uid"], "It makes no sense.")
+            self.memory(step["who"]).user_break(self.names[step["who"]].calendar, step["uid"], "It makes no sense.")
 
     def _wait(self, step: Step) -> None:
         self.world.clock.advance(minutes=int(step["minutes"]))
 
     def _fail(self, step: Step) -> None:
         service = self.names[step["who"]].service
-        service.fail(step["call"], step["how"], times=int(step["times"]), skip=int(step["skip"]))  # type: ignore[arg-type]
+        service.fail(step["call"], step["how"], times=int(step["times"]), skip=int(step["skip"]))
 
     def _begin(self, step: Step) -> None:
-        set_quirk(self.names[step["who"]].service.quirks, step["quirk"], on=True)
+        set_quirk(self.memory(step["who"]).quirks, step["quirk"], on=True)
         self.watch.doubted.add(step["who"])
 
     def _end(self, step: Step) -> None:
-        set_quirk(self.names[step["who"]].service.quirks, step["quirk"], on=False)
+        set_quirk(self.memory(step["who"]).quirks, step["quirk"], on=False)
 
     def _backup(self, step: Step) -> None:
-        self._snapshots[step["who"]] = self.names[step["who"]].service.snapshot()
+        self._snapshots[step["who"]] = self.memory(step["who"]).snapshot()
 
     def _restore(self, step: Step) -> None:
         """Whatever differs counts as changed by nobody; the hub may not tell it from an edit."""
-        remote = self.names[step["who"]]
+        place, service = self.names[step["who"]], self.memory(step["who"])
         if step["who"] not in self._snapshots:
             return
-        before = _rows(remote.service, remote.calendar)
-        remote.service.restore(self._snapshots[step["who"]])
-        after = _rows(remote.service, remote.calendar)
+        before = _copies(place)
+        service.restore(self._snapshots[step["who"]])
+        after = _copies(place)
         for remote_id in before.keys() | after.keys():
             if before.get(remote_id) != after.get(remote_id):
                 self.edits += 1
@@ -320,7 +355,7 @@ class Simulation:
                 self.ledger.rolled_back(before.get(remote_id), after.get(remote_id))
 
     def _forget(self, step: Step) -> None:
-        self.names[step["who"]].service.expire_cursors()
+        self.memory(step["who"]).expire_cursors()
 
     # --- a person's decisions ----------------------------------------------------------------------------------------
 
@@ -336,7 +371,7 @@ class Simulation:
         waiting = self.world.holds
         for hold in waiting:
             with hub.transaction() as conn:
-                uids = {uid for _, uid in inbox.get_hold(conn, hold["id"])["plan"]}
+                uids = {uid for _, uid, _ in inbox.get_hold(conn, hold["id"])["plan"]}
                 decide(conn, hold["id"], now=hub.now())
             self.reached["hold"] += 1
             self._decided_about(uids)
@@ -346,7 +381,8 @@ class Simulation:
         """A decision about whole events: every token of them may stay or go."""
         self.edits += len(uids)
         places = [self.world.contents, *(remote.contents for remote in self.names.values())]
-        found = [tokens(content) for place in places for uid, content in place.items() if uid in uids]
+        families = {self.ledger.family(content) for place in places for uid, content in place.items() if uid in uids}
+        found = [tokens(each) for place in places for each in place.values() if self.ledger.family(each) in families]
         self.ledger.decided(set().union(*found))
 
     def _resolve(self, step: Step) -> None:
@@ -381,14 +417,19 @@ def _with(content: Content, name: str, value: str) -> Content:
 def _instance_key(content: Content, day: str) -> str | None:
     if "rrule" not in content:
         return None
-    key = f"{day}T{content['start'][11:]}+01:00"
+    frame = frame_of(content)
+    key = frame.spell(frame.read(f"{day}T{content['start'][11:]}"))
     return None if key in content.get("exdates", []) else key
 
 
-def _between_look_and_write(remote: Remote, label: str) -> bool:
+#: "within": between the requests of one write.
+_EXPOSED: Final = ("get:after", "update:before", "delete:before", "within:before", "within:after")
+
+
+def _between_look_and_write(remote: Place, label: str) -> bool:
     """Where a service has no conditional writes, an edit right here is lost whatever a client does."""
-    return remote.service.quirks.no_conditional_writes and label in ("get:after", "update:before", "delete:before")
+    return remote.service.quirks.no_conditional_writes and label in _EXPOSED
 
 
-def _rows(service: MemoryService, calendar: str) -> dict[str, Content]:
-    return {name: deepcopy(row.content) for name, row in service.calendars[calendar].rows.items()}
+def _copies(place: Place) -> dict[str, Content]:
+    return {name: deepcopy(row.content) for name, row in place.rows.items()}

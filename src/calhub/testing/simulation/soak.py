@@ -6,7 +6,7 @@ import shutil
 import tempfile
 import traceback
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -87,11 +87,14 @@ def stage() -> Iterator[Stage]:
 LENGTHS: Final = (4, 5, 6, 7, 8, 8, 10, 12, 16, 50)
 
 
-def play_seed(on: Stage, seed: int, steps: int | None = None) -> Played:
-    """Invent and play a scenario at once, since each step is drawn for what is there."""
+def play_seed(on: Stage, seed: int, steps: int | None = None, services: Sequence[str] = ()) -> Played:
+    """Invent and play a scenario at once, since each step is drawn for what is there.
+
+    ``services``: kinds of providers; there is a remote at each, emulated.
+    """
     random = Random(seed)
     steps = steps or random.choice(LENGTHS)
-    remotes = invent_remotes(random)
+    remotes = invent_remotes(random, services)
     done: list[Step] = []
     with on.simulation(remotes) as sim:
         inventor = Inventor(sim, random)
@@ -158,7 +161,9 @@ def _plainer(scenario: Scenario) -> Iterator[Callable[[RemoteSpec], RemoteSpec |
         )
 
     def plain(at: RemoteSpec) -> Callable[[RemoteSpec], RemoteSpec | None]:
-        return lambda spec: replace(spec, direction="both", conflicts="merge") if spec.name == at.name else spec
+        return lambda spec: (
+            replace(spec, direction="both", conflicts="merge", guard="10") if spec.name == at.name else spec
+        )
 
     for remote in scenario.remotes:
         if f"{remote.name} " not in said:

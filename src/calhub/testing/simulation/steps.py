@@ -87,17 +87,22 @@ def read_step(line: str) -> Step:
 
 @dataclass(frozen=True)
 class RemoteSpec:
-    """A remote at the start: its name, the settings of its replica, the quirks of its service."""
+    """A remote at the start: its name, the settings of its replica, the quirks of its service.
+
+    ``service``: ``memory``, or the kind of a provider whose service is emulated.
+    """
 
     name: str
     direction: str = "both"
     conflicts: str = "merge"
+    service: str = "memory"
+    guard: str = "10"  # so many changes of one kind at once make a pass ask a person
     quirks: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         settings = [
             f"{each.name}={value}"
-            for each in fields(self)[1:3]
+            for each in fields(self)[1:5]
             if (value := getattr(self, each.name)) != each.default
         ]  # fmt: skip
         return f"remote {self.name}: {', '.join([*settings, *self.quirks]) or 'ordinary'}"
@@ -125,10 +130,13 @@ def read_scenario(text: str) -> Scenario:
     return Scenario(remotes, tuple(read_step(line) for line in said if not line.startswith("remote ")), about)
 
 
+_SETTINGS: Final = ("direction", "conflicts", "service", "guard")
+
+
 def _read_remote(line: str) -> RemoteSpec:
     head, _, tail = line.partition(":")
     words = [word.strip() for word in tail.split(",") if word.strip() not in ("", "ordinary")]
-    settings = dict(word.split("=") for word in words if word.partition("=")[0] in ("direction", "conflicts"))
+    settings = dict(word.split("=") for word in words if word.partition("=")[0] in _SETTINGS)
     quirks = tuple(word for word in words if word.partition("=")[0] not in settings)
     return RemoteSpec(head.removeprefix("remote ").strip(), quirks=quirks, **settings)
 

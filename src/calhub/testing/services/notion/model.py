@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import count
+from random import Random
 from typing import Any, Final
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from calhub.testing.services.notion.errors import invalid
 from calhub.testing.services.notion.values import COMPUTED, SHOWN, Property, add_option, empty
@@ -120,15 +121,21 @@ class Store:
         self.databases: dict[str, Database] = {}
         self.sources: dict[str, DataSource] = {}
         self.pages: dict[str, Page] = {}
+        self.changes = 0  # of pages, so far
         self._numbers = count(1)
+        self._random = Random(0)
+
+    def _id(self) -> str:
+        """A new id; the same ones each time, so that a run can be told again."""
+        return str(UUID(int=self._random.getrandbits(128), version=4))
 
     def add_database(self, title: str, now: datetime) -> Database:
-        database = Database(str(uuid4()), title, minute(now))
+        database = Database(self._id(), title, minute(now))
         self.databases[database.id] = database
         return database
 
     def add_source(self, database: Database, title: str, properties: dict[str, Any], now: datetime) -> DataSource:
-        source = DataSource(str(uuid4()), database.id, title, minute(now))
+        source = DataSource(self._id(), database.id, title, minute(now))
         for name, config in properties.items():
             source.add(name, config)
         if not any(prop.type == "title" for prop in source.properties.values()):
@@ -138,7 +145,7 @@ class Store:
         return source
 
     def add_page(self, source: DataSource | None, now: datetime, by: dict[str, str]) -> Page:
-        page = Page(str(uuid4()), next(self._numbers), source, minute(now), minute(now), by)
+        page = Page(self._id(), next(self._numbers), source, minute(now), minute(now), by)
         self.pages[page.id] = page
         return page
 

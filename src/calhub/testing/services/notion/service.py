@@ -194,10 +194,10 @@ class NotionService(Service):
 
     # Workspace and schema.
 
-    def _me(self, request: Request, version: str, body: Any) -> dict[str, Any]:  # noqa: ARG002
+    def _me(self, request: Request, version: str, body: Any) -> dict[str, Any]:  # noqa: ARG002 (handlers are called alike)
         return BOT | {"type": "bot", "name": "calhub", "bot": {"owner": {"type": "workspace", "workspace": True}}}
 
-    def _search(self, request: Request, version: str, body: Any) -> dict[str, Any]:  # noqa: ARG002
+    def _search(self, request: Request, version: str, body: Any) -> dict[str, Any]:  # noqa: ARG002 (handlers are called alike)
         wanted = (body.get("filter") or {}).get("value")
         container = "database" if version == OLD else "data_source"
         if wanted not in (None, "page", container):
@@ -217,7 +217,7 @@ class NotionService(Service):
         shown = found[start : start + size]
         return _list(shown, str(start + size) if len(found) > start + size else None, "page_or_database")
 
-    def _create_database(self, request: Request, version: str, body: Any) -> dict[str, Any]:  # noqa: ARG002
+    def _create_database(self, request: Request, version: str, body: Any) -> dict[str, Any]:  # noqa: ARG002 (handlers are called alike)
         properties = body.get("properties")
         if version != OLD:
             properties = (body.get("initial_data_source") or {}).get("properties")
@@ -226,7 +226,7 @@ class NotionService(Service):
         title = "".join(piece["text"]["content"] for piece in body.get("title", ()))
         return model.show_database(self.database_of(self.add_database(title, properties)), version)
 
-    def _read_database(self, request: Request, version: str, body: Any) -> dict[str, Any]:  # noqa: ARG002
+    def _read_database(self, request: Request, version: str, body: Any) -> dict[str, Any]:  # noqa: ARG002 (handlers are called alike)
         return model.show_database(self._database(request, version), version)
 
     def _update_database(self, request: Request, version: str, body: Any) -> dict[str, Any]:
@@ -237,7 +237,7 @@ class NotionService(Service):
             self._change_schema(database.sources[0], body["properties"])
         return model.show_database(database, version)
 
-    def _create_source(self, request: Request, version: str, body: Any) -> dict[str, Any]:  # noqa: ARG002
+    def _create_source(self, request: Request, version: str, body: Any) -> dict[str, Any]:  # noqa: ARG002 (handlers are called alike)
         _needs_new(version)
         database = self.store.databases.get(same_id((body.get("parent") or {}).get("database_id")))
         if database is None:
@@ -246,7 +246,7 @@ class NotionService(Service):
         source = self.store.add_source(database, title, body.get("properties") or {}, self.clock())
         return model.show_source(source, version)
 
-    def _read_source(self, request: Request, version: str, body: Any) -> dict[str, Any]:  # noqa: ARG002
+    def _read_source(self, request: Request, version: str, body: Any) -> dict[str, Any]:  # noqa: ARG002 (handlers are called alike)
         return model.show_source(self._source(request, version), version)
 
     def _update_source(self, request: Request, version: str, body: Any) -> dict[str, Any]:
@@ -327,7 +327,7 @@ class NotionService(Service):
         self.webhooks.tell("page.created", page)
         return model.show_page(page, version)
 
-    def _read_page(self, request: Request, version: str, body: Any) -> dict[str, Any]:  # noqa: ARG002
+    def _read_page(self, request: Request, version: str, body: Any) -> dict[str, Any]:  # noqa: ARG002 (handlers are called alike)
         return model.show_page(self._page(request), version)
 
     def _update_page(self, request: Request, version: str, body: Any) -> dict[str, Any]:
@@ -347,7 +347,7 @@ class NotionService(Service):
             self._trash(page, bool(trash), BOT)
         return model.show_page(page, version)
 
-    def _read_property(self, request: Request, version: str, body: Any) -> dict[str, Any]:  # noqa: ARG002
+    def _read_property(self, request: Request, version: str, body: Any) -> dict[str, Any]:  # noqa: ARG002 (handlers are called alike)
         """A whole value, paged (notion: "Long values")."""
         page = self._page(request)
         assert page.source is not None
@@ -382,6 +382,7 @@ class NotionService(Service):
 
     def _touch(self, page: Page, by: dict[str, str]) -> None:
         page.last_edited_time, page.last_edited_by = minute(self.clock()), by
+        self.store.changes += 1
 
     def _is_seen(self, page: Page) -> bool:
         return page.source is None or self.store.sees(page.source)

@@ -1,0 +1,1 @@
+"""calhub inside of other programs; each needs its own extra."""
