@@ -15,6 +15,7 @@ from tests.daemon.rig import eventually, ics
 from calhub.calendar.ical import read_object
 from calhub.daemon.engine import Engine
 from calhub.daemon.link import Message
+from calhub.daemon.settings import Settings
 from calhub.hub import accounts, events, inbox, rules, runs
 from calhub.hub.database import Hub, utc_now
 from calhub.hub.locks import replica_lock
@@ -30,7 +31,7 @@ class House:
         self.beside = Hub.open(root / "home", clock=self.clock)  # what another process would be
         self.root = root / "service"
         self.said: list[Message] = []
-        self.engine = Engine(self.hub, self.said.append)
+        self.engine = Engine(self.hub, self.said.append, settings=Settings())
 
     def calendar(self, name: str, *, account: str | None = None, **settings: Any) -> int:
         """A calendar with a replica in a folder of its name, at an account of its name; returns the replica's id."""

@@ -88,6 +88,9 @@ def test_settings_are_read_again(serving: Daemon) -> None:
         assert {each.status for each in google.deliver()} == {200}
         eventually(lambda: len(serving.calhub("search", "told")) == 1, "what was told of")
 
+        serving.calhub("account", "remove", "me")
+        assert google.channels == {}
+
 
 class Gate:
     def __init__(self) -> None:

@@ -342,12 +342,15 @@ def remove(
     they would be lost.
     """
     from calhub.cli.credentials import forget_all
+    from calhub.daemon.channels import Channels
     from calhub.hub import accounts, runs
 
     here = session(context)
     with here.hub() as hub:
-        with hub.transaction() as conn:
+        with hub.read() as conn:
             account = accounts.account(conn, name)
+        Channels(hub, here.connector(hub), poke=lambda _: None).stop(account.id)
+        with hub.transaction() as conn:
             sealed = accounts.sealed_secrets(conn, account.id)
             mine = accounts.replicas(conn, account_id=account.id)
             kept = {each.calendar_id for each in mine if keep_events or runs.pending(conn, each)}

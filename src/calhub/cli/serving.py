@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp
 
-    from calhub.daemon.front import Front, Settings
+    from calhub.daemon.front import Front
+    from calhub.daemon.settings import Settings
     from calhub.hub.database import Hub
 
 
@@ -56,16 +57,18 @@ def settings(home: Path, public_url: str | None) -> Settings:
     """The daemon's settings as they are now. Raises usage errors."""
     from urllib.parse import urlsplit
 
-    from calhub.daemon.front import Settings
+    from calhub.daemon.settings import MOST_AT_ONCE, Settings
 
     here = Session(home)  # read afresh
     url = here.setting("public_url") if public_url is None else public_url
     if url and (urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname):
         raise usage(f"The public URL is no web address: {url!r}.", "Write it like https://calendar.example.org")
-    at_once = here.setting("serve_passes")
-    if not at_once.isdecimal() or not 1 <= int(at_once) <= 200:
-        raise usage(f"The setting serve_passes is not a number from 1 to 200: {at_once!r}.", "The default is 50.")
-    return Settings(public_url=url, at_once=int(at_once))
+    at_once = here.number("serve_passes")
+    if not 1 <= at_once <= MOST_AT_ONCE:
+        raise usage(f"The setting serve_passes is not between 1 and {MOST_AT_ONCE}.", "The default is 50.")
+    return Settings(
+        public_url=url, at_once=at_once, keep_runs=here.number("keep_runs"), keep_days=here.number("keep_days")
+    )
 
 
 def _app(front: Front) -> ASGIApp:

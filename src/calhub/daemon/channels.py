@@ -80,8 +80,10 @@ class Channels:
         if mine and account.provider in KINDS:
             try:
                 self._tend_account(account, [], mine)
-            except ProviderError as error:  # it ends by itself
+            except ProviderError as error:  # they end by themselves; what they were known by is forgotten now
                 log.get("daemon").warning("channels", account=account.name, reason=error.message)
+                for row in mine:
+                    forget(self._hub.home, account.name, secret_name(row.id), row.sealed)
 
     def _is_wanted(self, of: Standing) -> bool:
         return bool(self.public_url) and of.provider in KINDS and of.direction != "push"

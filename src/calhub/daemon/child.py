@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from calhub.daemon.link import Message, encode
+from calhub.daemon.settings import Settings
 
 #: Bytes; a job's reports may name many errors.
 _LONGEST_LINE: Final = 64 * 1024 * 1024
@@ -31,7 +32,7 @@ class EngineChild:
 
     name = "engine"
 
-    def __init__(self, home: Path, settings: Callable[[], dict[str, Any]]) -> None:
+    def __init__(self, home: Path, settings: Callable[[], Settings]) -> None:
         self._home = home
         self._settings = settings
         self._process: asyncio.subprocess.Process | None = None
@@ -99,7 +100,7 @@ class EngineChild:
 
     def reload(self) -> None:
         """Tell the engine its settings."""
-        self._send({"settings": self._settings()})
+        self._send({"settings": self._settings().as_dict()})
 
     def tend(self) -> None:
         """Have it see to the channels."""

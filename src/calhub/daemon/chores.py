@@ -1,4 +1,4 @@
-"""What is done now and then besides passes: channels, the horizon, backups."""
+"""What is done now and then besides passes: channels, the horizon, backups, tidying up."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from calhub.daemon.channels import Channels
-from calhub.daemon.work import log_failure
+from calhub.daemon.settings import Settings
+from calhub.daemon.work import Work, log_failure
 from calhub.hub import horizon
 from calhub.hub.backup import backup
 from calhub.hub.database import Hub
 from calhub.hub.news import Standing
-from calhub.sync.engine import Connect
 
 _CHANNEL_SECONDS: Final = 60.0
 _HOUSE_SECONDS: Final = 3600.0
@@ -36,13 +36,20 @@ class Chore:
 class Chores:
     """What is due, and doing it. `due` and `told` belong to one thread; `run` may be called by any."""
 
-    def __init__(self, hub: Hub, connect: Connect, public_url: str, poke: Callable[[Iterable[int]], None]) -> None:
+    def __init__(self, hub: Hub, work: Work, settings: Settings, poke: Callable[[Iterable[int]], None]) -> None:
         self._hub = hub
-        self._channels = Channels(hub, connect, poke)
-        self._channels.public_url = public_url
+        self._work = work
+        self._channels = Channels(hub, work.connect, poke)
         self._tend = Chore("channels", _CHANNEL_SECONDS, self._channels.tend)
-        self._all = [self._tend, Chore("house", _HOUSE_SECONDS, lambda: keep_house(hub))]
+        self._all = [self._tend, Chore("house", _HOUSE_SECONDS, self._keep_house)]
         self._turn = threading.Lock()
+        self.go_by(settings)
+
+    def go_by(self, settings: Settings) -> None:
+        """These are the settings from now on."""
+        self._settings = settings
+        self._channels.public_url = settings.public_url
+        self.tend_soon()
 
     def due(self, now: float) -> list[Chore]:
         """The chores to be done now; each is taken to be under way until `run` has come to its end."""
@@ -61,25 +68,25 @@ class Chores:
         with self._turn:
             chore.under_way = False
 
-    def tend_soon(self, public_url: str | None = None) -> None:
+    def tend_soon(self) -> None:
         """Have the channels looked at."""
-        if public_url is not None:
-            self._channels.public_url = public_url
         self._tend.due = 0.0
 
     def told(self, standing: Sequence[Standing]) -> set[int]:
         """Those of the replicas whose changes are told by a channel."""
         return self._channels.told() & {each.replica_id for each in standing}
 
-
-def keep_house(hub: Hub) -> None:
-    """Move the horizon on with the days, and have a backup of today."""
-    with hub.transaction() as conn:
-        horizon.advance(conn, hub.now())
-    folder = hub.home / "backups"
-    today = folder / f"{_PREFIX}{hub.clock():%Y-%m-%d}.db"
-    if not today.exists():
+    def _keep_house(self) -> None:
+        """Move the horizon on with the days. Once a day: a backup, and then forget what is no longer needed."""
+        hub = self._hub
+        with hub.transaction() as conn:
+            horizon.advance(conn, hub.now())
+        folder = hub.home / "backups"
+        today = folder / f"{_PREFIX}{hub.clock():%Y-%m-%d}.db"
+        if today.exists():
+            return
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         backup(hub, today)
-    for old in sorted(folder.glob(f"{_PREFIX}*.db"))[:-KEPT]:
-        old.unlink()
+        for old in sorted(folder.glob(f"{_PREFIX}*.db"))[:-KEPT]:
+            old.unlink()
+        self._work.tidy(self._settings)

@@ -15,16 +15,17 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from calhub.daemon.chores import Chores
 from calhub.daemon.link import Link, Message
 from calhub.daemon.orders import Order, Orders
 from calhub.daemon.schedule import Job, Schedule, Subject
+from calhub.daemon.settings import MOST_AT_ONCE, Settings
 from calhub.daemon.triggers import Commits, Folders
 from calhub.daemon.work import Found, Work
 from calhub.hub import news
@@ -39,8 +40,6 @@ from calhub.providers.base import ProviderError
 from calhub.sync.engine import choose
 from calhub.sync.report import RunReport
 
-#: As many passes at once as any setting may ask for.
-MOST_AT_ONCE: Final = 200
 #: How often the front is told that all is well.
 BEAT_SECONDS: Final = 1.0
 #: A pass that does not come to a safe point in this time, for a server that does not answer, is cut off.
@@ -60,20 +59,19 @@ class Engine:
         hub: Hub,
         tell: Callable[[Message], None],
         *,
-        at_once: int = 50,
-        public_url: str = "",
+        settings: Settings,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._hub = hub
         self._tell = tell
         self._clock = clock
-        self._schedule = Schedule(at_once=min(at_once, MOST_AT_ONCE), seed=os.getpid())
+        self._schedule = Schedule(at_once=settings.at_once, seed=os.getpid())
         self._inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self.stopping = threading.Event()
         # A place more than there are passes, for chores.
         self._pool = ThreadPoolExecutor(MOST_AT_ONCE + 1, thread_name_prefix="calhub-pass")
         self._work = Work(hub, stop=self.stopping.is_set)
-        self._chores = Chores(hub, self._work.connect, public_url, self._pass_on)
+        self._chores = Chores(hub, self._work, settings, self._pass_on)
         self._commits = Commits(hub.path, partial(self.post, self._look))
         self._folders = Folders(lambda replicas: self.post(partial(self._poke, replicas)))
         self._orders = Orders()
@@ -198,7 +196,7 @@ class Engine:
             case {"tend": True}:
                 self.post(self._chores.tend_soon)
             case {"settings": dict(settings)}:
-                self.post(partial(self._set, settings))
+                self.post(partial(self._set, Settings(**settings)))
             case {"stop": True}:
                 self.stop()
 
@@ -223,9 +221,9 @@ class Engine:
         except HubError as error:
             self._tell({"answer": number, "error": error.message})
 
-    def _set(self, settings: Mapping[str, Any]) -> None:
-        self._schedule.at_once = min(int(settings["at_once"]), MOST_AT_ONCE)
-        self._chores.tend_soon(str(settings["public_url"]))
+    def _set(self, settings: Settings) -> None:
+        self._schedule.at_once = settings.at_once
+        self._chores.go_by(settings)
 
 
 def _places(standing: Iterable[Standing]) -> dict[int, Path]:
@@ -258,9 +256,9 @@ def main(home: Path, sock: socket.socket) -> int:
     messages = link.messages()
     settings = next(messages, {}).get("settings")  # the first line, before anything else
     if settings is None:
-        return 0
+        return 0  # the front is gone already
     with engine_lock(home), Hub.open(home, create=False) as hub:
-        engine = Engine(hub, link.send, at_once=settings["at_once"], public_url=settings["public_url"])
+        engine = Engine(hub, link.send, settings=Settings(**settings))
 
         def listen() -> None:
             for message in messages:

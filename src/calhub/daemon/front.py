@@ -8,7 +8,6 @@ import socket
 import time
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
-from dataclasses import dataclass
 from typing import Any, Final
 
 import uvicorn
@@ -16,6 +15,7 @@ from starlette.types import ASGIApp
 
 from calhub.daemon.child import EngineChild
 from calhub.daemon.notify import notify, watchdog_seconds
+from calhub.daemon.settings import Settings
 from calhub.daemon.supervisor import Supervisor
 from calhub.daemon.webhooks import Webhooks
 from calhub.hub.database import Hub
@@ -24,17 +24,6 @@ from calhub.hub.database import Hub
 _FAREWELL_SECONDS: Final = 3
 #: An engine heard of within this time is alive, as far as systemd's watchdog is concerned.
 _FRESH_SECONDS: Final = 20.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Settings:
-    """What may change while the daemon runs. ``public_url`` is empty where nobody can reach us from outside."""
-
-    public_url: str = ""
-    at_once: int = 50
-
-    def shape(self) -> dict[str, Any]:
-        return {"public_url": self.public_url, "at_once": self.at_once}
 
 
 class Front:
@@ -54,9 +43,8 @@ class Front:
         say: Callable[[str], None],
     ) -> None:
         self.hub = hub
-        self._settings = settings
         self._say = say
-        self._engine = EngineChild(hub.home, lambda: settings().shape())
+        self._engine = EngineChild(hub.home, settings)
         self.webhooks = Webhooks(hub, self._poke, self._tend, say)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._supervisor = Supervisor([_Http(make_app(self), sock), self._engine])

@@ -7,10 +7,12 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from calhub.daemon.schedule import Job, Outcome
+from calhub.daemon.settings import Settings
 from calhub.hub import accounts
 from calhub.hub.database import Hub
 from calhub.hub.errors import HubError
 from calhub.ops import log
+from calhub.rules.cleanup import cleanup
 from calhub.rules.derive import derive
 from calhub.sync import engine
 from calhub.sync.connect import connector
@@ -55,6 +57,11 @@ class Work:
             self._derive(self._hub)
         except Exception as error:  # noqa: BLE001 - likewise
             log_failure("derive", error)
+
+    def tidy(self, settings: Settings) -> None:
+        """Remove copies that stand for nothing, and history that has expired. Raises `HubError`."""
+        with self._deriving:
+            cleanup(self._hub, self.connect, keep_runs=settings.keep_runs, keep_days=settings.keep_days)
 
     def _derive(self, hub: Hub) -> None:
         with self._deriving:  # two at once would only do the same twice

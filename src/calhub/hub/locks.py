@@ -1,9 +1,9 @@
 """Locks between processes, held on files under ``home/locks``; the OS releases them when their process dies.
 
 A pass over a replica holds that replica's lock and, shared, the lock of the hub; restoring and migrating take the
-lock of the hub for themselves, so neither runs beside a pass; nor beside a daemon, which shares it as long as it runs. A
-sync holds, besides, the lock of each account it works on: one service is not asked by two syncs at once, while an undo
-or an atomic edit of another calendar need not wait.
+lock of the hub for themselves, so neither runs beside a pass; nor beside a daemon, which shares it all its life. A sync
+holds, besides, the lock of each account it works on: one service is not asked by two syncs at once, while an undo or an
+atomic edit of another calendar need not wait.
 """
 
 from __future__ import annotations
