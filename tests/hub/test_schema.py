@@ -46,6 +46,8 @@ ROWS: dict[str, dict[str, Any]] = {
         "id": 1, "account_id": 1, "replica_id": 1, "remote_id": "/r", "address": "u", "state": "open", "sealed": "s",
         "due": "t",
     },
+    "token": {"id": 1, "name": "n", "scope": "read", "hash": "h", "signing": "aesgcm:", "created": "t"},
+    "reply": {"caller": "c", "key": "k", "request": "r", "status": 201, "headers": "{}", "body": b"{}", "at": "t"},
     "meta": {"key": "k", "value": "v"},
 }  # fmt: skip
 
@@ -100,6 +102,11 @@ WRONG: list[tuple[str, str, dict[str, Any]]] = [
     ("copy_uid", "copy", {"source_uid": "v"}),
     ("channel_state", "channel", {"id": 2, "state": "ajar"}),
     ("channel_error", "channel", {"id": 2, "state": "refused"}),
+    ("token_scope", "token", {"id": 2, "hash": "i", "scope": "root"}),
+    ("token.hash", "token", {"id": 2}),
+    ("reply_whole", "reply", {"key": "l", "status": None}),
+    ("reply_whole", "reply", {"key": "l", "headers": None}),
+    ("reply_whole", "reply", {"key": "l", "body": None}),
 ]
 
 #: Columns that name a row of another table.
