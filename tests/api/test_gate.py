@@ -13,10 +13,12 @@ import pytest
 from tests.api.conftest import Clock, MakeToken, Serve, Settings, add, problem
 
 from calhub.api import gate
+from calhub.api.app import make_app
 from calhub.api.auth import SIGNED, sign
 from calhub.api.surroundings import Surroundings
 from calhub.hub import runs, tokens
 from calhub.hub.database import Hub
+from calhub.hub.errors import InvalidValue
 from calhub.hub.tokens import Scope, signing_key
 
 STATUS = "/api/v1/status"
@@ -200,6 +202,15 @@ def test_rate(settings: Settings, serve: Serve, clock: Clock, make_token: MakeTo
     problem(answer, 429, "too-many-requests")
     clock.now += int(answer.headers["retry-after"])
     assert api.get(STATUS, headers=one).status_code == 200
+
+
+@pytest.mark.parametrize("rate", ["", "many", "0", "-1", "1.5"])
+def test_rate_that_is_none(here: Surroundings, settings: Settings, rate: str) -> None:
+    """Said at the start, in a sentence."""
+    settings["api_rate"] = rate
+
+    with pytest.raises(InvalidValue, match="api_rate"):
+        make_app(here)
 
 
 # Signed requests

@@ -58,7 +58,10 @@ PUBLIC: Final = ("/health", "/webhooks/")
 
 
 def make_app(surroundings: Surroundings) -> FastAPI:
-    """The application for a hub. Whoever serves it sets ``surroundings.stopping`` before it shuts the server down."""
+    """The application for a hub. Whoever serves it sets ``surroundings.stopping`` before it shuts the server down.
+
+    Raises `InvalidValue` for settings that make no sense.
+    """
     app = FastAPI(
         title="calhub",
         version=version("calhub"),
@@ -82,7 +85,7 @@ def make_app(surroundings: Surroundings) -> FastAPI:
     app.add_middleware(
         Gate,
         surroundings=surroundings,
-        rate=float(surroundings.setting("api_rate")),
+        rate=surroundings.number("api_rate"),
         origins=origins,
         public=PUBLIC,
         files=(f"{ROOT}/import",),

@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 from calhub.daemon.webhooks import Webhooks
 from calhub.hub.accounts import Account
 from calhub.hub.database import Hub
+from calhub.hub.errors import InvalidValue
 from calhub.providers.base import Provider
 from calhub.rules.derive import derive
 from calhub.sync import engine
@@ -54,6 +55,13 @@ class Surroundings:
     def zone(self) -> tzinfo:
         return UTC if self.zone_name == "UTC" else ZoneInfo(self.zone_name)
 
+    def number(self, name: str) -> int:
+        """A setting that is a whole number from 1 on. Raises `InvalidValue` for any other."""
+        text = self.setting(name)
+        if not (text.isascii() and text.isdecimal() and 0 < int(text) < 10**9):
+            raise InvalidValue(f"The setting {name} is not a number: {text!r}.", "Correct it in config.toml.")
+        return int(text)
+
     def connector(self) -> Callable[[Account], Provider]:
         """How to connect to an account; raises `ProviderError`."""
         return self.connect or connector(self.hub)
@@ -66,6 +74,6 @@ class Surroundings:
         reports = engine.sync(
             self.hub, self.connector(), account=order.account, calendar=order.calendar, full=order.full,
             dry_run=order.dry_run, deadline=None if order.timeout is None else time.monotonic() + order.timeout,
-            workers=int(self.setting("sync_workers")), derive=derive,
+            workers=self.number("sync_workers"), derive=derive,
         )  # fmt: skip
         return [report.shape() for report in reports]
