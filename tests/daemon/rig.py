@@ -115,6 +115,9 @@ class Daemon:
     def get(self, path: str) -> httpx.Response:
         return httpx.get(self.url + path, trust_env=False)
 
+    def post(self, path: str, body: Any) -> httpx.Response:
+        return httpx.post(self.url + path, json=body, trust_env=False, timeout=DEADLINE)
+
     def _environment(self) -> dict[str, str]:
         return {**os.environ, "CALHUB_HOME": str(self.home)}
 
