@@ -58,6 +58,20 @@ NOT_TO_BE_KNOWN = {
         work deletes e1
         sync
     """,
+    # The phone's title is never shown at work. Who deletes the event there may not mean what he cannot see.
+    "whether two deletions make one": """
+        remote work: direction=pull
+        remote phone: ordinary
+
+        work creates e1: title t0001
+        sync
+        phone edits e1: title t0002
+        sync
+        phone deletes e1
+        work edits e1: location t0003
+        sync
+        work deletes e1
+    """,
     # Three of three events are deleted, and in the same pass a fourth can be read again: the calendar is not emptied.
     "that an event was unreadable": """
         remote phone: ordinary

@@ -57,10 +57,10 @@ def created_before_deleted(conn: Connection, of: Pass, stored: Iterable[StoredEv
     return {each.event_id: each for each in in_doubt if each.uid == tombstones[each.event_id]}
 
 
-def adds_nothing(sent: Intent, item: Observation) -> bool:
-    """Whether the item shows what was sent, or less."""
-    difference = diff(sent.content or {}, item.content or {})
-    return dropped(difference) == difference
+def adds_nothing(sent: Content | None, shown: Content | None) -> bool:
+    """Whether an item shows what was sent, or less."""
+    difference = diff(sent or {}, shown or {})
+    return shown is not None and dropped(difference) == difference
 
 
 def dropped(difference: Patch) -> Patch:

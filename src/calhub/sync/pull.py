@@ -149,7 +149,7 @@ def _pairs(conn: Connection, of: Pass, remote_ids: Sequence[str]) -> list[Pair]:
                 pairs.append(Pair(seen=each, stored=stored, link=None, twin=True))
                 continue
         sent = unheard.get(stored.id) if stored is not None and link is None and not each.gone else None
-        if sent is not None and not adds_nothing(sent, each):
+        if sent is not None and not adds_nothing(sent.content, each.content):
             sent = None
         pairs.append(Pair(seen=each, stored=stored, link=link, sent=sent))
     return sorted(pairs, key=lambda pair: pair.sent is None)  # what we made comes before a stranger with its UID

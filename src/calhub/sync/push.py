@@ -106,13 +106,11 @@ def _candidates(of: Pass) -> list[int]:
 
 
 def _look_first(of: Pass, ids: Sequence[int]) -> bool:
-    """See whether the items are still there of which the service would not have told a deletion.
+    """See whether the items are still there to which nothing is to be written, though their events changed in the hub.
 
-    That is, where nothing is to be written, since the service cannot hold what changed in the hub. A write would find
-    out itself. Whoever deleted such an item knew nothing of the change. Returns whether anything was merged.
+    The service cannot hold what changed. A write would find out by itself that somebody has deleted the item, knowing
+    nothing of the change; without a look the change would count as seen there. Returns whether anything was merged.
     """
-    if of.full or of.capabilities.deletion_feed:
-        return False
     for chunk in links.chunks(ids):
         with of.hub.read() as conn:
             work = _work(conn, of, chunk)

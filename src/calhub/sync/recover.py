@@ -15,7 +15,7 @@ from calhub.hub.journal import Intent
 from calhub.hub.sql import Connection
 from calhub.providers.base import Item
 from calhub.sync.context import Pass
-from calhub.sync.identity import dropped
+from calhub.sync.identity import adds_nothing, dropped
 from calhub.sync.observe import observe_one
 
 
@@ -53,10 +53,7 @@ def _is_our_creation(intent: Intent, item: Item) -> bool:
     """Whether a creation nobody heard of is this item, which the service has named itself: it shows what we sent."""
     if intent.op != "create" or intent.state != "open" or item.remote_id == intent.remote_id:
         return False
-    if item.content is None:
-        return False
-    difference = diff(intent.content or {}, item.content)
-    return difference.keys() == dropped(difference).keys()
+    return adds_nothing(intent.content, item.content)
 
 
 def _agree_on_what_shows(conn: Connection, of: Pass, intent: Intent) -> None:

@@ -69,6 +69,12 @@ class Ledger:
         for token in found:
             self.fates[token] = Fate.REVIVED
 
+    def unseen(self, found: set[str]) -> None:
+        """Whoever deleted the event last was never shown these; that somebody else was, no engine puts together."""
+        for token in found:
+            if self.fates.get(token) is Fate.REPLACED:
+                self.fates[token] = Fate.REVIVED
+
     def owed(self) -> set[str]:
         return {token for token, fate in self.fates.items() if fate is Fate.OWED}
 

@@ -316,6 +316,8 @@ class Simulation:
         for content in self.world.contents.values():
             if family is not None and self.ledger.family(content) == family:
                 self.ledger.forgiven(tokens(content) - tokens(self.names[who].service.shown(content)))
+                if self.names[who].replica.direction == "pull":
+                    self.ledger.unseen(tokens(content) - tokens(deleted))
 
     # --- what happens to services ------------------------------------------------------------------------------------
 
