@@ -53,7 +53,7 @@ class Place:
         app = FastAPI()
         app.state.surroundings = Surroundings(hub, setting=lambda _: "", webhooks=self.webhooks)
         app.include_router(routes.router)
-        self._server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off"))
+        self._server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off", timeout_graceful_shutdown=1))
         self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [self._sock]})
 
     def _webhooks(self) -> Webhooks:

@@ -16,11 +16,15 @@ from tests.daemon.rig import eventually, ics
 from calhub.calendar.ical import read_object
 from calhub.daemon.engine import Engine, subject_of
 from calhub.daemon.link import Message
+from calhub.daemon.schedule import Timing
 from calhub.daemon.settings import Settings
 from calhub.hub import accounts, events, inbox, news, rules, runs
 from calhub.hub.database import Hub, utc_now
 from calhub.hub.locks import replica_lock
 from calhub.testing.world import VirtualClock
+
+#: Nothing happens because of the clock: what does happen was set off by something.
+SELDOM = Timing(active=10_000, idle=10_000, backoff=1)
 
 
 class House:
@@ -32,7 +36,7 @@ class House:
         self.beside = Hub.open(root / "home", clock=self.clock)  # what another process would be
         self.root = root / "service"
         self.said: list[Message] = []
-        self.engine = Engine(self.hub, self.said.append, settings=Settings())
+        self.engine = Engine(self.hub, self.said.append, settings=Settings(), timing=SELDOM)
 
     def calendar(self, name: str, *, account: str | None = None, **settings: Any) -> int:
         """A calendar with a replica in a folder of its name, at an account of its name; returns the replica's id."""
@@ -70,6 +74,16 @@ class House:
         eventually(lambda: any(each.get("answer") == number for each in self.said), "an answer")
         return next(each for each in self.said if each.get("answer") == number)
 
+    def settle(self) -> None:
+        """Wait until nothing is left that was set off before, such as by the engine's own writes."""
+        known = len(self.said)
+
+        def quiet() -> bool:
+            beats = [each["beat"] for each in self.said[known:] if "beat" in each][-2:]
+            return len(beats) == 2 and beats[0] == beats[1] and not beats[0]["running"] + beats[0]["waiting"]
+
+        eventually(quiet, "quiet")
+
     def passes(self) -> int:
         with self.beside.read() as conn:
             return len(runs.history(conn, 1000))
@@ -87,6 +101,7 @@ def test_a_local_edit_is_pushed_at_once(house: House) -> None:
     """Also to a calendar that was added after the engine began."""
     with house.running():
         house.calendar("work")
+        house.settle()
         house.add("work", "e", "event")
         eventually(lambda: house.files("work") == ["e"], "the file")
 
@@ -113,6 +128,7 @@ def test_rules_carry_on_what_no_pass_brings(house: House) -> None:
         with house.beside.transaction() as conn:
             rules.add_rule(conn, "mirror", "private", "busy", {}, house.beside.now())
         eventually(lambda: len(house.files("busy")) == 1, "the first block")
+        house.settle()
         house.add("private", "new", "after it")
         eventually(lambda: len(house.files("busy")) == 2, "the second block")
 
@@ -129,6 +145,7 @@ def test_a_decision_takes_effect_at_once(house: House) -> None:
                 events.delete_event(conn, stored.id, now=house.beside.now())
         eventually(lambda: len(_holds(house)) == 1, "a hold")
         house.clock.advance(seconds=1)
+        house.settle()
         with house.beside.transaction() as conn:
             inbox.release_hold(conn, _holds(house)[0]["id"], now=house.beside.now())
         eventually(lambda: house.files("work") == [], "the files go")
@@ -145,6 +162,7 @@ def test_a_clock_that_jumps_stops_nothing(house: House) -> None:
     with house.running():
         for uid, hours in (("a", 0), ("b", 1), ("c", -2)):
             house.clock.advance(hours=hours)
+            house.settle()
             house.add("work", uid, "event")
             eventually(lambda uid=uid: uid in house.files("work"), f"the file of {uid}")  # type: ignore[misc]
 

@@ -24,7 +24,7 @@ from typing import Final
 from calhub.daemon.chores import Chores
 from calhub.daemon.link import Link, Message
 from calhub.daemon.orders import Order, Orders
-from calhub.daemon.schedule import Job, Schedule, Subject
+from calhub.daemon.schedule import Job, Schedule, Subject, Timing
 from calhub.daemon.settings import MOST_AT_ONCE, Settings
 from calhub.daemon.triggers import Commits, Folders
 from calhub.daemon.work import Found, Work
@@ -60,12 +60,13 @@ class Engine:
         tell: Callable[[Message], None],
         *,
         settings: Settings,
+        timing: Timing | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._hub = hub
         self._tell = tell
         self._clock = clock
-        self._schedule = Schedule(at_once=settings.at_once, seed=os.getpid())
+        self._schedule = Schedule(at_once=settings.at_once, timing=timing, seed=os.getpid())
         self._inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self.stopping = threading.Event()
         # A place more than there are passes, for chores.
