@@ -93,6 +93,67 @@ def test_put_replaces(work: httpx.Client) -> None:
     assert after["overrides"][second]["title"] == "Dinner"
 
 
+FLIGHT = """BEGIN:VCALENDAR\r
+VERSION:2.0\r
+PRODID:-//test//EN\r
+BEGIN:VEVENT\r
+UID:flight\r
+DTSTAMP:20261101T000000Z\r
+DTSTART;TZID=Europe/Paris:20261123T100000\r
+DTEND;TZID=America/New_York:20261123T130000\r
+SUMMARY:To New York\r
+BEGIN:VALARM\r
+ACTION:DISPLAY\r
+TRIGGER:-PT2H\r
+END:VALARM\r
+X-SEAT:12A\r
+END:VEVENT\r
+END:VCALENDAR\r
+"""
+
+
+def test_put_keeps_what_it_cannot_say(work: httpx.Client) -> None:
+    """Two zones, alarms and unknown properties stay where the times are as they were."""
+    kind = {"Content-Type": "text/calendar"}
+    work.post("/api/v1/import?calendar=Work", content=FLIGHT.encode(), headers=kind)
+    event = work.get("/api/v1/events/flight").json()
+
+    assert work.put("/api/v1/events/flight", json=event).json() == event
+    after = work.put("/api/v1/events/flight", json=event | {"title": "Home"}).json()
+
+    assert (after["end"], after["end_time_zone"]) == ("2026-11-23T13:00:00-05:00", "America/New_York")
+    assert after["alarms"] == event["alarms"] != []
+    assert "X-SEAT:12A" in work.get("/api/v1/export?calendar=Work").text
+
+
+def test_put_moves(work: httpx.Client) -> None:
+    """To another time, zone, or to whole days; a series takes its exceptions along."""
+    single, series = add(work), add(work, rrule="FREQ=DAILY;COUNT=3")
+    work.delete(f"/api/v1/events/{series['uid']}", params={"occurrence": "2026-11-24T12:00:00+01:00"})
+
+    def put(uid: str, **fields: Any) -> dict[str, Any]:
+        current = {**work.get(f"/api/v1/events/{uid}").json(), **fields}
+        for name in ("exdates", "end"):
+            current.pop(name)
+        answer: dict[str, Any] = work.put(f"/api/v1/events/{uid}", json=current).json()
+        return answer
+
+    assert put(single["uid"], start="2026-11-23T12:00", time_zone=None)["start"] == "2026-11-23T12:00:00"
+    assert put(single["uid"], start="2026-11-24", time_zone=None)["end"] == "2026-11-25"
+    moved = put(series["uid"], start="2026-11-23T14:00:00+01:00")
+    assert (moved["end"], moved["exdates"]) == ("2026-11-23T15:00:00+01:00", ["2026-11-24T14:00:00+01:00"])
+    assert put(series["uid"], start="2026-11-23", time_zone=None, all_day=True)["exdates"] == ["2026-11-24"]
+    assert put(add(work, rrule="FREQ=DAILY")["uid"], time_zone=None)["code"] == "invalid-event"
+
+
+def test_times_are_not_cleared_in_silence(work: httpx.Client) -> None:
+    event = add(work)
+
+    for name in ("start", "end", "time_zone"):
+        problem(work.patch(f"/api/v1/events/{event['uid']}", json={name: None, "title": "x"}), 422, "invalid-event")
+    assert work.get(f"/api/v1/events/{event['uid']}").json() == event
+
+
 def test_put_makes_a_new_event(work: httpx.Client) -> None:
     """A UID may hold anything that a URL can spell."""
     body = {"title": "Lunch", "start": "2026-11-23T12:00"}

@@ -5,7 +5,12 @@ from __future__ import annotations
 import hashlib
 import http.client
 import json
+import re
+import textwrap
+import time
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
@@ -244,6 +249,21 @@ def test_signed_request(public: httpx.Client, signer: Signer) -> None:
     read = public.get("/api/v1/runs?limit=5", headers=signer.headers("GET", "/api/v1/runs?limit=5"))
 
     assert (made.status_code, read.status_code) == (201, 200)
+
+
+def test_documented_signature(here: Surroundings, serve: Serve, make_token: MakeToken) -> None:
+    """The lines of Python in docs/api.md make a signature that is accepted."""
+    page = (Path(__file__).parent.parent.parent / "docs" / "api.md").read_text()
+    found = re.search(r"^ {4}import hashlib.*?(?=^\S)", page, re.DOTALL | re.MULTILINE)
+    assert found is not None
+    names: dict[str, Any] = {}
+    exec(textwrap.dedent(found[0]), names)  # our own page
+    here.loopback, here.clock = False, time.time
+    api = serve().client
+
+    offered = names["authorization"](make_token("read"), "GET", "/api/v1/runs?limit=5")
+
+    assert api.get("/api/v1/runs?limit=5", headers={"Authorization": offered}).status_code == 200
 
 
 def test_signed_request_is_accepted_once(public: httpx.Client, signer: Signer) -> None:

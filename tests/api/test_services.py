@@ -12,6 +12,9 @@ from tests.cli.conftest import Folder
 from calhub.api.surroundings import Order, Surroundings
 from calhub.hub.database import Hub
 from calhub.providers import pinned
+from calhub.providers.base import ProviderError
+from calhub.providers.vault import MemoryVault
+from calhub.sync import accounts as services
 
 
 def test_account_with_its_calendars(api: httpx.Client, folder: Folder) -> None:
@@ -30,6 +33,8 @@ def test_account_with_its_calendars(api: httpx.Client, folder: Folder) -> None:
     remotes = api.get("/api/v1/accounts/disk/remotes").json()["items"]
     assert {each["name"]: each["calendar"] for each in remotes} == {"work": "work", "home": None}
     assert api.post("/api/v1/accounts/disk/test").json()["state"] == "ok"
+    assert api.patch("/api/v1/accounts/disk", json={"interval": 300}).json()["interval"] == 300
+    assert api.patch("/api/v1/accounts/disk", json={"priority": 2}).json()["interval"] == 300
     problem(api.post("/api/v1/accounts", json=body), 422, "invalid-value")
     assert api.delete("/api/v1/accounts/disk").json() == {"removed": "disk", "calendars": ["work"], "kept": []}
     assert folder.names("work") == ["u"]
@@ -48,6 +53,24 @@ def test_account_that_cannot_sign_in_keeps_nothing(api: httpx.Client) -> None:
     problem(answer, 422, "sign-in-failed")
     assert "hush" not in answer.text
     assert api.get("/api/v1/accounts").json()["items"] == []
+
+
+def test_password_in_an_address_is_sealed(api: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Settings are stored in clear: what is secret goes out of them before."""
+    asked: list[MemoryVault] = []
+
+    def sign_in(_: str, settings: dict[str, str], vault: MemoryVault) -> Any:
+        asked.append(vault)
+        assert settings["url"] == "https://dav.example.org/"
+        raise ProviderError("No.")
+
+    monkeypatch.setattr(services, "sign_in", sign_in)
+    credentials = {"url": "https://ann:hush@dav.example.org/"}
+    api.post("/api/v1/accounts", json={"provider": "caldav", "name": "cloud", "credentials": credentials})
+
+    assert asked[0].load() == {"password": "hush"}
+    for provider in ("caldav", "feed", "folder"):
+        problem(api.post("/api/v1/accounts", json={"provider": provider, "name": "n"}), 422, "invalid-value")
 
 
 @pytest.mark.parametrize("provider", ["feed", "caldav"])

@@ -16,6 +16,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
+import threading
 from dataclasses import dataclass
 from typing import Final, Literal
 from urllib.parse import urlsplit
@@ -68,6 +69,7 @@ class Auth:
         self._loopback = loopback
         self._origins = origins
         self._started = started
+        self._lock = threading.Lock()
         self._nonces: dict[tuple[str, str], float] = {}
 
     def kind(self, headers: Headers) -> Literal["bearer", "signed", "none"]:
@@ -130,13 +132,14 @@ class Auth:
 
     def _fresh(self, given: dict[str, str], at: float, now: float) -> bool:
         """Remember the nonce; False where it was used before. With too many in the window, no more are taken."""
-        if len(self._nonces) >= _NONCES:
-            self._nonces = {nonce: end for nonce, end in self._nonces.items() if end > now}
         nonce = (given["id"], given["nonce"])
-        if nonce in self._nonces or len(self._nonces) >= _NONCES:
-            return False
-        self._nonces[nonce] = at + _WINDOW
-        return True
+        with self._lock:  # the same request may be at it in another thread
+            if len(self._nonces) >= _NONCES:
+                self._nonces = {known: end for known, end in self._nonces.items() if end > now}
+            if nonce in self._nonces or len(self._nonces) >= _NONCES:
+                return False
+            self._nonces[nonce] = at + _WINDOW
+            return True
 
 
 def sign(key: str, method: str, target: str, timestamp: str, nonce: str, body: bytes) -> str:

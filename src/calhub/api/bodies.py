@@ -103,6 +103,15 @@ class AccountNew(Body):
     calendars: Literal["all", "none"] | Annotated[list[Name], Field(max_length=1_000)] = "all"
 
 
+class AccountEdit(Body):
+    priority: Annotated[int, Field(ge=-1_000_000, le=1_000_000)] | None = Field(
+        None, description="Its turn in a sync of all: the higher first."
+    )
+    interval: Annotated[int, Field(ge=0, le=366 * 86_400)] | None = Field(
+        None, description="Seconds after its last pass in which a sync of all leaves it out."
+    )
+
+
 class CalendarNew(Body):
     name: Name = Field(examples=["Work"])
     color: Annotated[str, Field(max_length=100)] | None = Field(None, examples=["#1e88e5"])

@@ -44,7 +44,12 @@ def edited(body: bodies.EventEdit) -> dict[str, Any]:
     changes: dict[str, Any] = {name: getattr(body, name) or "" for name in bodies.TEXTS if name in given}
     if changes.get("title") == "":
         raise Problem(422, "An event needs a title.", code="invalid-event")
-    changes |= {name: value for name in bodies.TIMES if (value := getattr(body, name)) is not None}
+    for name in bodies.TIMES:
+        if name in given and getattr(body, name) is None:
+            raise Problem(
+                422, f"{name} cannot be cleared.", code="invalid-event", hint="Leave it out, or PUT the event."
+            )
+    changes |= {name: getattr(body, name) for name in bodies.TIMES if name in given}
     if details := body.details():
         changes["details"] = details
     if not changes:
@@ -57,17 +62,32 @@ def whole(body: bodies.EventWhole, current: Content | None, shape: Mapping[str, 
     _check_rest(body, shape or DEFAULTS)
     if current is None:
         return new(body, default_zone)
-    details = dict.fromkeys(bodies.DETAILS) | body.details()
     texts: dict[str, Any] = {name: getattr(body, name) or "" for name in bodies.TEXTS}
-    if not is_recurring(current):
-        times = new(body, default_zone)
-        kept = {name: value for name, value in current.items() if name not in TIME_UNIT}
-        kept |= {name: times[name] for name in TIME_UNIT if name in times}
-        return edit_content(kept, **texts, details=details)
-    times_given = {name: value for name in bodies.TIMES if (value := getattr(body, name)) is not None}
     if texts["rrule"] == current.get("rrule", ""):
         del texts["rrule"]
-    return edit_content(current, **texts, **times_given, details=details)
+    times: dict[str, Any] = {}
+    if not _same_times(body, shape):
+        if is_recurring(current):
+            times = _moved(body, current)
+        else:
+            fresh = new(body, default_zone)
+            current = {name: value for name, value in current.items() if name not in TIME_UNIT}
+            current |= {name: fresh[name] for name in TIME_UNIT if name in fresh}
+    return edit_content(current, **texts, **times, details=dict.fromkeys(bodies.DETAILS) | body.details())
+
+
+def _same_times(body: bodies.EventWhole, shape: Mapping[str, Any]) -> bool:
+    """Whether the times are those that GET shows: then they stay, with what the shape cannot tell."""
+    said = {"start": body.start, "end": body.end, "time_zone": body.time_zone, "all_day": bool(body.all_day)}
+    return body.duration is None and all(shape[name] == value for name, value in said.items())
+
+
+def _moved(body: bodies.EventWhole, current: Content) -> dict[str, Any]:
+    """The times of a series, which takes its exceptions along. Raises `Problem` where it would lose its zone."""
+    if "time_zone" in body.model_fields_set and body.time_zone is None and "time_zone" in current and not body.all_day:
+        raise Problem(422, "A series cannot be made floating.", code="invalid-event", hint="Make a new one.")
+    times = {name: value for name in bodies.TIMES if (value := getattr(body, name)) is not None}
+    return times | ({"all_day": True} if len(body.start.strip()) == 10 else {})
 
 
 def _check_rest(body: bodies.EventWhole, shape: Mapping[str, Any]) -> None:

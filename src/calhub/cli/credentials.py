@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit, urlunsplit
 
 from calhub.cli.failures import usage
 from calhub.cli.output import note
@@ -41,7 +40,7 @@ def collect(
     Raises usage errors for a file that is no JSON object of texts, and where something is missing.
     """
     from calhub.providers.oauth_services import SERVICES
-    from calhub.sync.accounts import SECRETS
+    from calhub.sync.accounts import SECRETS, settle
 
     known = known or Credentials({}, {})
     if password_stdin and file == "-":
@@ -55,13 +54,9 @@ def collect(
         settings["username"] = username
     if password_stdin:
         secrets["password"] = _from_stdin()
-    if provider == "folder":
-        _settle_folder(settings)
-    elif provider == "caldav":
-        _split_url(settings, secrets)
+    settle(provider, settings, secrets)
+    if provider == "caldav":
         _ask_caldav(settings, secrets)
-    elif provider == "feed" and not settings.get("url"):
-        raise usage("A feed needs its address.", "Give it with --url.")
     elif provider in SERVICES:
         _settle_oauth(provider, settings, secrets)
     return Credentials(settings, secrets)
@@ -104,35 +99,7 @@ def _from_stdin() -> str:
     return password
 
 
-def _settle_folder(settings: dict[str, str]) -> None:
-    url = settings.get("url")
-    if not url:
-        raise usage("A folder account needs its folder.", "Give it with --url PATH.")
-    if not url.startswith("file:"):
-        # a relative path would mean another folder for the next command
-        settings["url"] = str(Path(url).expanduser().absolute())
-
-
-def _split_url(settings: dict[str, str], secrets: dict[str, str]) -> None:
-    """Take ``user:password@`` out of an address: settings are stored in clear."""
-    url = settings.get("url", "")
-    try:
-        parts = urlsplit(url)
-        user, password = parts.username, parts.password
-    except ValueError:
-        raise usage("The address is not a URL.", "Write it like https://cal.example.org/.") from None
-    if user is None and password is None:
-        return
-    settings["url"] = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
-    if user:
-        settings.setdefault("username", unquote(user))
-    if password:
-        secrets.setdefault("password", unquote(password))
-
-
 def _ask_caldav(settings: dict[str, str], secrets: dict[str, str]) -> None:
-    if not settings.get("url"):
-        raise usage("A CalDAV account needs the address of its server.", "Give it with --url.")
     if "token" in secrets:
         return
     if not settings.get("username"):

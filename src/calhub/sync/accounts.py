@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from calhub.hub import accounts, runs
 from calhub.hub.accounts import Account, Replica
@@ -34,6 +35,44 @@ def check_new_name(conn: Connection, name: str) -> None:
             f'There is an account "{name}" already.',
             f"Choose another name, or give it new credentials: calhub account login {name}",
         )
+
+
+#: What an account of a kind cannot do without, as its user calls it.
+_ADDRESSES: Final = {
+    "folder": "A folder account needs its folder.",
+    "caldav": "A CalDAV account needs the address of its server.",
+    "feed": "A feed needs its address.",
+}
+
+
+def settle(provider: str, settings: dict[str, str], secrets: dict[str, str]) -> None:
+    """Bring what a user gave into the form that is kept. Raises `InvalidValue` where the address is missing or is none.
+
+    A folder's path becomes absolute: a relative one would mean another folder for the next command. Settings are stored
+    in clear, so ``user:password@`` goes out of a CalDAV address.
+    """
+    url = settings.get("url", "")
+    if provider in _ADDRESSES and not url:
+        raise InvalidValue(_ADDRESSES[provider], "Give it with --url.")
+    if provider == "folder" and not url.startswith("file:"):
+        settings["url"] = str(Path(url).expanduser().absolute())
+    elif provider == "caldav":
+        _split_url(settings, secrets)
+
+
+def _split_url(settings: dict[str, str], secrets: dict[str, str]) -> None:
+    try:
+        parts = urlsplit(settings["url"])
+        user, password = parts.username, parts.password
+    except ValueError:
+        raise InvalidValue("The address is not a URL.", "Write it like https://cal.example.org/.") from None
+    if user is None and password is None:
+        return
+    settings["url"] = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+    if user:
+        settings.setdefault("username", unquote(user))
+    if password:
+        secrets.setdefault("password", unquote(password))
 
 
 def add(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated
 
 from fastapi import APIRouter, Query
@@ -40,6 +41,7 @@ async def add_account(here: Here, slowly: Slowly, body: bodies.AccountNew) -> Re
     """
     settings = {name: value for name, value in body.credentials.items() if name not in SECRETS | SETTING.keys()}
     secrets = {name: value for name, value in body.credentials.items() if name in SECRETS}
+    services.settle(body.provider, settings, secrets)
     if body.provider != "folder" and not _allows_private(here):
         settings |= SETTING
 
@@ -93,6 +95,15 @@ def show_account(here: Here, name: str) -> Response:
     """One account."""
     with here.hub.read() as conn:
         return Json(runs.account_shape(conn, accounts.account(conn, name)))
+
+
+@router.patch("/accounts/{name:path}", response_model=shapes.Account, dependencies=[needs("admin")])
+def change_account(here: Here, name: str, body: bodies.AccountEdit) -> Response:
+    """Say when an account has its turn; what is not named stays."""
+    with here.hub.transaction() as conn:
+        account = accounts.account(conn, name)
+        accounts.set_schedule(conn, account, replace(account.schedule, **body.model_dump(exclude_none=True)))
+        return Json(runs.account_shape(conn, accounts.account(conn, account.id)))
 
 
 @router.delete("/accounts/{name:path}", response_model=shapes.AccountRemoved, dependencies=[needs("admin")])
