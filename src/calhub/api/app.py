@@ -19,7 +19,19 @@ from calhub.api.gate import Gate
 from calhub.api.idempotency import Idempotency
 from calhub.api.openapi import describe
 from calhub.api.paging import Json
-from calhub.api.routes import accounts, calendars, events, inbox, queries, replicas, rules, stream, syncing
+from calhub.api.routes import (
+    accounts,
+    calendars,
+    events,
+    health,
+    inbox,
+    queries,
+    replicas,
+    rules,
+    stream,
+    syncing,
+    webhooks,
+)
 from calhub.api.surroundings import Surroundings
 from calhub.hub import replies
 
@@ -39,7 +51,7 @@ ROUTERS: Final[Sequence[APIRouter]] = (
 )
 
 #: Beside it, with paths of their own: health, metrics, webhooks.
-OUTSIDE: Final[Sequence[APIRouter]] = ()
+OUTSIDE: Final[Sequence[APIRouter]] = (health.router, webhooks.router)
 
 #: What asks for no token: paths, or with a slash at the end whole trees. Webhooks prove their senders themselves.
 PUBLIC: Final = ("/health", "/webhooks/")

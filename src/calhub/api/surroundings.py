@@ -10,6 +10,7 @@ from datetime import UTC, tzinfo
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from calhub.daemon.webhooks import Webhooks
 from calhub.hub.accounts import Account
 from calhub.hub.database import Hub
 from calhub.hub.errors import InvalidValue
@@ -36,7 +37,8 @@ class Surroundings:
 
     ``sync`` makes the passes of an order and returns their run shapes; by default in the calling thread.
     ``setting`` reads a setting by name (see `calhub.cli.context.SETTINGS`). ``clock`` is Unix time in seconds.
-    Setting ``stopping`` ends all streams: a server that shuts down waits for them.
+    ``webhooks`` reads messages of services, where there is a daemon. Setting ``stopping`` ends all streams: a server
+    that shuts down waits for them.
     """
 
     hub: Hub
@@ -45,6 +47,7 @@ class Surroundings:
     loopback: bool = True
     sync: Callable[[Order], list[dict[str, Any]]] | None = None
     connect: Callable[[Account], Provider] | None = None
+    webhooks: Webhooks | None = None
     clock: Callable[[], float] = time.time
     stopping: threading.Event = field(default_factory=threading.Event)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from importlib import import_module
+from pathlib import Path
 from typing import Final
 
 from calhub.providers.base import Provider, ProviderError, Trait
@@ -39,3 +40,9 @@ def connect(kind: str, settings: Mapping[str, str], vault: Vault) -> Provider:
         raise ProviderError(f"There is no provider {kind!r}.", f"Use one of: {', '.join(KINDS)}.", Trait.FATAL)
     provider: Provider = import_module(_MODULES[kind]).connect(settings, vault)
     return Retry(provider)
+
+
+def place(kind: str, settings: Mapping[str, str], calendar: str) -> Path | None:
+    """The folder whose files are the items of a remote calendar, where the kind keeps them so: it can be watched."""
+    module = import_module(_MODULES[kind])
+    return module.place(settings, calendar) if hasattr(module, "place") else None
