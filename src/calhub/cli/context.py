@@ -43,6 +43,9 @@ SETTINGS: Final = (
     Setting("keep_days", "30", "For how many days `cleanup` keeps runs and changes, however many; default: 30."),
     Setting("sync_timeout", "", "Seconds after which a sync stops at the next safe point; default: none."),
     Setting("sync_workers", "4", "How many accounts a sync works on at the same time."),
+    Setting("api_rate", "6000", "Requests a minute that a token, or an address, may make."),
+    Setting("cors_origins", "", "Web pages that may use the API, such as https://a.example,https://b.example."),
+    Setting("allow_private_networks", "", "true: accounts added through the API may be in private networks."),
 )
 
 

@@ -47,6 +47,7 @@ GROUPS: Final = {
     "conflict": ("inbox", "conflict"),
     "hold": ("inbox", "hold"),
     "quarantine": ("inbox", "quarantine"),
+    "token": ("tokens", "app"),
     "db": ("database", "app"),
 }
 

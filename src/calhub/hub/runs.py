@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any, Final
 
@@ -77,9 +78,21 @@ def run_shape(row: Row) -> dict[str, Any]:
     }
 
 
-def history(conn: Connection, limit: int = 20) -> list[dict[str, Any]]:
-    """The last runs, newest first."""
-    return [run_shape(row) for row in conn.execute("SELECT * FROM run ORDER BY id DESC LIMIT ?", (limit,))]
+def history(conn: Connection, limit: int = 20, before: int | None = None) -> list[dict[str, Any]]:
+    """The last runs, or those before the run with this id; newest first."""
+    query = "SELECT * FROM run WHERE ? IS NULL OR id < ? ORDER BY id DESC LIMIT ?"
+    return [run_shape(row) for row in conn.execute(query, (before, before, limit))]
+
+
+def last_id(conn: Connection) -> int:
+    """The id of the latest run; 0 before the first."""
+    return int(sql.value(conn, "SELECT coalesce(max(id), 0) FROM run"))
+
+
+def since(conn: Connection, after: int, ids: Iterable[int]) -> list[Row]:
+    """The runs after one, and those with these ids, oldest first."""
+    query = f"SELECT * FROM run WHERE id > ? OR {sql.within('id')} ORDER BY id"
+    return conn.execute(query, (after, dumps(list(ids)))).fetchall()
 
 
 def last_sync(conn: Connection, replica_id: int) -> Row | None:
@@ -106,6 +119,16 @@ def remotes_of(conn: Connection, event_id: int) -> list[dict[str, Any]]:
 
 
 _RETRIES: Final = "LEFT JOIN retry ON retry.replica_id = l.replica_id AND retry.event_id = l.event_id"
+
+
+def event_shape(conn: Connection, stored: StoredEvent) -> dict[str, Any]:
+    """The design's event shape, with where the event is held."""
+    from calhub.calendar.render import event_shape as shown
+
+    return shown(
+        stored.uid, stored.content, calendar=accounts.calendar(conn, stored.calendar_id).name, rev=stored.rev,
+        updated=stored.updated, remotes=remotes_of(conn, stored.id),
+    )  # fmt: skip
 
 
 def why(conn: Connection, stored: StoredEvent) -> dict[str, Any]:

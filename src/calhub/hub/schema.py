@@ -11,6 +11,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     Table,
     Text,
@@ -332,6 +333,34 @@ copy = Table(
     Column("end_ts", Integer),  # when its last instance ends; NULL = never
     UniqueConstraint("rule_id", "uid", name="copy_uid"),
     Index("copy_end", "rule_id", "end_ts"),
+)
+
+token = Table(  # of the API; see hub/tokens.py
+    "token",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("scope", Text, nullable=False),
+    Column("hash", Text, nullable=False, unique=True),  # SHA-256 of the token, which itself is nowhere
+    Column("signing", Text, nullable=False),  # the key of signed requests, sealed; see ops/secrets.py
+    Column("created", Text, nullable=False),
+    Column("last_used", Text),
+    Column("revoked", Text),
+    CheckConstraint("scope IN ('read','write','admin')", name="token_scope"),
+)
+
+reply = Table(  # the API's answers to requests with an Idempotency-Key; see hub/replies.py
+    "reply",
+    metadata,
+    Column("caller", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("request", Text, nullable=False),  # SHA-256 of what was asked for
+    Column("status", Integer),  # NULL = under way
+    Column("headers", Text),  # JSON
+    Column("body", LargeBinary),
+    Column("at", Text, nullable=False),
+    CheckConstraint("(status IS NULL) = (headers IS NULL) AND (status IS NULL) = (body IS NULL)", name="reply_whole"),
+    Index("reply_at", "at"),
 )
 
 meta = Table("meta", metadata, Column("key", Text, primary_key=True), Column("value", Text, nullable=False))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+import traceback
 from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 from typing import Any, Final, TextIO, cast
@@ -63,6 +64,19 @@ def close() -> None:
 def get(room: str) -> FilteringBoundLogger:
     """The logger of one room of the program, such as ``sync``; named in each of its entries."""
     return cast(FilteringBoundLogger, structlog.get_logger(room=room))
+
+
+def record(error: BaseException, room: str) -> None:
+    """Log where an error arose: kinds and places in the code. Its message stays out: it may quote an event."""
+    chain: list[str] = []
+    cause: BaseException | None = error
+    while cause is not None:
+        chain.append(f"{type(cause).__module__}.{type(cause).__qualname__}")
+        chain += [
+            f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(cause.__traceback__)
+        ]
+        cause = cause.__cause__ or cause.__context__
+    get(room).error("unexpected error", trace=chain)
 
 
 def without_secrets(_logger: object, _method: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -30,6 +30,7 @@ from urllib.parse import urljoin, urlsplit
 import httpx
 
 from calhub.providers.base import ProviderError, Trait
+from calhub.providers.pinned import PublicOnly
 
 USER_AGENT: Final = "calhub"
 CONNECT_SECONDS: Final = 15.0
@@ -80,8 +81,9 @@ class Web:
     """One account's way to its service. Safe to use from several threads.
 
     ``home`` is the address whose host gets the credentials: those given, or what an `httpx.Auth` adds or a body holds.
-    ``requests`` counts what was sent, redirects included. With ``returns_401`` that status is an answer like any other.
-    ``transport`` takes the place of the network.
+    ``requests`` counts what was sent, redirects included. With ``returns_401`` that status is an answer like any other;
+    with ``public_only`` hosts of private networks are refused, see `calhub.providers.pinned`. ``transport`` takes the
+    place of the network.
     """
 
     def __init__(
@@ -90,6 +92,7 @@ class Web:
         credentials: Credentials | httpx.Auth | None = None,
         *,
         returns_401: bool = False,
+        public_only: bool = False,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         self.home = home
@@ -106,7 +109,7 @@ class Web:
             limits=httpx.Limits(max_connections=16, max_keepalive_connections=8),
             mounts={f"all://{host}": None for host in _LOOPBACK},  # never through a proxy
             event_hooks={"request": [self._count]},
-            transport=transport,
+            transport=transport or (PublicOnly(_tls()) if public_only else None),
         )
 
     def send(
