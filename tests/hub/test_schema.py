@@ -44,6 +44,9 @@ ROWS: dict[str, dict[str, Any]] = {
     "copy": {"rule_id": 1, "source_uid": "u", "part": "", "uid": "c", "face": "{}"},
     "token": {"id": 1, "name": "n", "scope": "read", "hash": "h", "signing": "aesgcm:", "created": "t"},
     "reply": {"caller": "c", "key": "k", "request": "r", "status": 201, "headers": "{}", "body": b"{}", "at": "t"},
+    "audit": {"id": 1, "at": "t", "actor": "", "what": "pass", "facts": "{}", "hash": "h"},
+    "measure": {"name": "n", "labels": "{}", "bound": "", "value": 1.0},
+    "sample": {"id": 1, "name": "n", "seconds": 1.0},
     "meta": {"key": "k", "value": "v"},
 }  # fmt: skip
 

@@ -113,8 +113,10 @@ class Session:
     @contextmanager
     def hub(self) -> Iterator[Hub]:
         """The open hub, made where there is none yet."""
+        from calhub.hub import audit
         from calhub.hub.database import Hub
 
+        audit.actor.set("command line")
         with Hub.open(self.home) as hub:
             yield hub
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any, Final
 
-from calhub.hub import accounts, inbox, rules, sql
+from calhub.hub import accounts, audit, inbox, rules, sql
 from calhub.hub.database import instant
 from calhub.hub.errors import NotFound
 from calhub.hub.events import StoredEvent
@@ -58,6 +58,13 @@ def finish_run(
         "finished": now,
     }
     sql.update(conn, "run", run_id, values)
+    row = run_row(conn, run_id)
+    moved = {
+        f"{way} {what}": counts[way][what] for way in ("pulled", "pushed") for what in COUNTERS if counts[way][what]
+    }
+    if moved or status != "ok" or row["kind"] != "sync":  # a pass that found nothing to do is in the history only
+        what = "pass" if row["kind"] == "sync" else row["kind"]
+        audit.note(conn, what, run=run_id, account=row["account"], calendar=row["calendar"], status=status, **moved)
 
 
 def run_shape(row: Row) -> dict[str, Any]:
