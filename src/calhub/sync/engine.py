@@ -14,11 +14,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from itertools import groupby
 
-from calhub.hub import accounts, horizon, inbox, links, restored, runs
+from calhub.hub import accounts, horizon, inbox, links, measures, restored, runs
 from calhub.hub.accounts import Account, Replica
 from calhub.hub.database import Hub
 from calhub.hub.errors import Busy, CorruptDatabase, HubError
 from calhub.hub.locks import account_lock, replica_lock
+from calhub.ops import samples
 from calhub.providers.base import Provider, ProviderError, Trait
 from calhub.sync import turns
 from calhub.sync.connect import note_failure
@@ -260,6 +261,8 @@ class Session:
             if of.completed:
                 accounts.update_replica(conn, of.replica.id, phase="steady")
                 restored.over(conn, of.replica.id)
+            if report.run_id is not None and not of.first_pass:
+                measures.note_delays(conn, report.run_id)
         self._record(report)
 
     def _record(self, report: RunReport) -> None:
@@ -269,6 +272,9 @@ class Session:
                 conn, report.run_id, status=report.status, counts=report.counts, errors=report.errors,
                 requests=report.requests, duration_ms=report.duration_ms, now=self._hub.now(),
             )  # fmt: skip
+            if not self._dry_run:  # else this is a copy of the hub
+                measures.note_run(conn, report.run_id)
+                measures.store(conn, samples.here.drain())
 
 
 def _one_by_one(progress: Progress) -> Progress:
