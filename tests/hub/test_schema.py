@@ -47,6 +47,10 @@ ROWS: dict[str, dict[str, Any]] = {
     "audit": {"id": 1, "at": "t", "actor": "", "what": "pass", "facts": "{}", "hash": "h"},
     "measure": {"name": "n", "labels": "{}", "bound": "", "value": 1.0},
     "sample": {"id": 1, "name": "n", "seconds": 1.0},
+    "channel": {
+        "id": 1, "account_id": 1, "replica_id": 1, "remote_id": "/r", "address": "u", "state": "open", "sealed": "s",
+        "due": "t",
+    },
     "meta": {"key": "k", "value": "v"},
 }  # fmt: skip
 
@@ -104,6 +108,8 @@ WRONG: list[tuple[str, str, dict[str, Any]]] = [
     ("reply_whole", "reply", {"key": "l", "status": None}),
     ("reply_whole", "reply", {"key": "l", "headers": None}),
     ("reply_whole", "reply", {"key": "l", "body": None}),
+    ("channel_state", "channel", {"id": 2, "state": "ajar"}),
+    ("channel_error", "channel", {"id": 2, "state": "refused"}),
 ]
 
 #: Columns that name a row of another table.

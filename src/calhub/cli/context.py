@@ -46,6 +46,8 @@ SETTINGS: Final = (
     Setting("api_rate", "6000", "Requests a minute that a token, or an address, may make."),
     Setting("cors_origins", "", "Web pages that may use the API, such as https://a.example,https://b.example."),
     Setting("allow_private_networks", "", "true: accounts added through the API may be in private networks."),
+    Setting("public_url", "", "Where services reach `calhub serve`, to tell of changes; default: nowhere."),
+    Setting("serve_passes", "50", "How many accounts `calhub serve` works on at the same time, 1 to 200; default: 50."),
 )
 
 

@@ -393,6 +393,23 @@ sample = Table(  # the latest single measurements
     Index("sample_name", "name", "id"),
 )
 
+channel = Table(  # a service tells us of changes; see hub/channels.py
+    "channel",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("account_id", ForeignKey("account.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("replica_id", Integer, nullable=False, index=True),  # which may be gone: then it is to be stopped
+    Column("remote_id", Text, nullable=False),
+    Column("address", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("sealed", Text, nullable=False),  # what messages are known by
+    Column("expires", Text),
+    Column("error", Text),
+    Column("due", Text, nullable=False),  # when to renew it, or to ask again
+    CheckConstraint("state IN ('planned','open','refused')", name="channel_state"),
+    CheckConstraint("(state = 'refused') = (error IS NOT NULL)", name="channel_error"),
+)
+
 meta = Table("meta", metadata, Column("key", Text, primary_key=True), Column("value", Text, nullable=False))
 
 #: Full-text index, kept by hub/events.py; rowid = event.id. SQLite only, so outside ``metadata``.

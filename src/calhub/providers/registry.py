@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from importlib import import_module
+from pathlib import Path
 from typing import Final
 
 from calhub.ops import samples
@@ -45,3 +46,9 @@ def connect(kind: str, settings: Mapping[str, str], vault: Vault) -> Provider:
     finally:
         samples.kind.reset(token)
     return Retry(provider)
+
+
+def place(kind: str, settings: Mapping[str, str], calendar: str) -> Path | None:
+    """The folder whose files are the items of a remote calendar, where the kind keeps them so: it can be watched."""
+    module = import_module(_MODULES[kind])
+    return module.place(settings, calendar) if hasattr(module, "place") else None

@@ -36,8 +36,16 @@ Connect = Callable[[Account], Provider]
 #: What is to happen in the hub between pulling and pushing: rules derive their copies.
 Derive = Callable[[Hub], None]
 
+#: Asked between commits: whether the work is to end there.
+Stop = Callable[[], bool]
+
 #: A stale write makes push pull; what it brought then goes to the other replicas in the same sync, so many times.
 _PUSH_ROUNDS = 3
+
+
+def never() -> bool:
+    """Go on to the end."""
+    return False
 
 
 def sync(
@@ -53,23 +61,25 @@ def sync(
     workers: int = 1,
     progress: Progress = no_progress,
     derive: Derive | None = None,
+    stop: Stop = never,
 ) -> list[RunReport]:
     """Bring the chosen replicas (default: all that are not paused) and the hub in step.
 
     ``derive`` is called once what the remotes brought is in the hub, before anything is pushed. At most ``workers``
     accounts are worked on at the same time, in threads; with one, all is done in the caller's own thread and in the
     order of `turns.in_turn`. An account that another sync is working on is skipped. ``progress`` is called by one
-    thread at a time. ``deadline`` is an instant of `time.monotonic`; when it passes, the work under way is committed
-    and the rest is left to the next pass. With ``dry_run`` nothing changes anywhere: the engine runs on a copy of the
-    hub, with providers that only pretend to write, and each report holds its plan.
+    thread at a time. ``deadline`` is an instant of `time.monotonic`; when it passes, or once ``stop`` answers True, the
+    work under way is committed and the rest is left to the next pass. With ``dry_run`` nothing changes anywhere: the
+    engine runs on a copy of the hub, with providers that only pretend to write, and each report holds its plan.
     """
     if dry_run:
         from calhub.sync.dryrun import rehearse
 
         return rehearse(hub, connect, replica_ids, account, calendar, full=full, progress=progress, derive=derive)
     chosen = choose(hub, replica_ids=replica_ids, account=account, calendar=calendar)
-    session = Session(hub, connect, full=full, deadline=deadline, workers=workers, progress=progress, derive=derive)
-    return session.run(chosen)
+    return Session(
+        hub, connect, full=full, deadline=deadline, workers=workers, stop=stop, progress=progress, derive=derive
+    ).run(chosen)
 
 
 def choose(
@@ -94,6 +104,7 @@ class Session:
         *,
         full: bool = False,
         deadline: float | None = None,
+        stop: Stop = never,
         workers: int = 1,
         progress: Progress = no_progress,
         dry_run: bool = False,
@@ -103,6 +114,7 @@ class Session:
         self._connect = connect
         self._full = full
         self._deadline = deadline
+        self._stop = stop
         self._workers = workers
         self._interrupted = threading.Event()
         self._progress = _one_by_one(progress)
@@ -212,7 +224,7 @@ class Session:
 
     def _out_of_time(self) -> bool:
         over = self._deadline is not None and time.monotonic() >= self._deadline
-        return over or self._interrupted.is_set()
+        return over or self._interrupted.is_set() or self._stop()
 
     def _step(self, of: Pass, step: Callable[[Pass], bool]) -> bool:
         """Run one step of a pass; its failure is this pass's alone."""
