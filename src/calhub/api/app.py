@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from importlib.metadata import version
@@ -17,11 +18,25 @@ from calhub.api import problems
 from calhub.api.depends import SLOW_CALLS
 from calhub.api.gate import Gate
 from calhub.api.idempotency import Idempotency
+from calhub.api.measured import KEPT, Measured
 from calhub.api.openapi import describe
 from calhub.api.paging import Json
-from calhub.api.routes import accounts, calendars, events, inbox, queries, replicas, rules, stream, syncing
-from calhub.api.surroundings import Surroundings
+from calhub.api.routes import (
+    accounts,
+    calendars,
+    events,
+    governing,
+    health,
+    inbox,
+    queries,
+    replicas,
+    rules,
+    stream,
+    syncing,
+)
+from calhub.api.surroundings import Surroundings, is_on
 from calhub.hub import replies
+from calhub.ops.metrics import Metrics
 
 ROOT: Final = "/api/v1"
 
@@ -35,11 +50,12 @@ ROUTERS: Final[Sequence[APIRouter]] = (
     rules.router,
     syncing.router,
     inbox.router,
+    governing.router,
     stream.router,
 )
 
 #: Beside it, with paths of their own: health, metrics, webhooks.
-OUTSIDE: Final[Sequence[APIRouter]] = ()
+OUTSIDE: Final[Sequence[APIRouter]] = (health.router,)
 
 #: What asks for no token: paths, or with a slash at the end whole trees. Webhooks prove their senders themselves.
 PUBLIC: Final = ("/health", "/webhooks/")
@@ -58,11 +74,15 @@ def make_app(surroundings: Surroundings) -> FastAPI:
     )
     app.state.surroundings = surroundings
     app.state.slow = CapacityLimiter(SLOW_CALLS)
+    app.state.metrics = Metrics(surroundings.hub, lambda: surroundings.load())
+    app.state.queries = deque[float](maxlen=KEPT)
     app.state.pulse = stream.Pulse(surroundings.hub.path)
     for router in ROUTERS:
         app.include_router(router, prefix=ROOT)
     for router in OUTSIDE:
         app.include_router(router)
+    if is_on(surroundings.setting("development")):
+        app.include_router(health.debug)
     app.add_api_route(f"{ROOT}/openapi.json", _document, include_in_schema=False)
     problems.install(app)
     describe(app)
@@ -76,6 +96,7 @@ def make_app(surroundings: Surroundings) -> FastAPI:
         public=PUBLIC,
         files=(f"{ROOT}/import",),
     )
+    app.add_middleware(Measured, metrics=app.state.metrics, queries=app.state.queries, root=ROOT)
     if origins:
         app.add_middleware(
             CORSMiddleware, allow_origins=sorted(origins), allow_methods=["*"], allow_headers=["*"],

@@ -121,12 +121,12 @@ _PULLED: Final = (
     "SELECT c.at, o.modified, o.seen, a.provider FROM change c JOIN replica r ON r.id = c.replica_id "
     "JOIN account a ON a.id = r.account_id JOIN link l ON l.replica_id = r.id AND l.event_id = c.event_id "
     "JOIN observation o ON o.replica_id = r.id AND o.remote_id = l.remote_id "
-    "WHERE c.run_id = ? AND o.modified > r.created"
+    "WHERE c.run_id = ? AND o.modified >= r.created"
 )
 _PUSHED: Final = (
     "SELECT i.closed, c.at, a.provider FROM intent i JOIN change c ON c.seq = i.hub_rev "
     "JOIN replica r ON r.id = i.replica_id JOIN account a ON a.id = r.account_id "
-    "WHERE i.run_id = ? AND i.state = 'done' AND c.at > r.created AND i.closed >= c.at"
+    "WHERE i.run_id = ? AND i.state = 'done' AND c.at >= r.created AND i.closed >= c.at"
 )
 _TRIM: Final = (
     "DELETE FROM sample WHERE name = ? AND id <= "

@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from itertools import groupby
 
-from calhub.hub import accounts, horizon, inbox, links, measures, restored, runs
+from calhub.hub import accounts, horizon, inbox, links, measures, modes, restored, runs
 from calhub.hub.accounts import Account, Replica
 from calhub.hub.database import Hub
 from calhub.hub.errors import Busy, CorruptDatabase, HubError
@@ -172,12 +172,19 @@ class Session:
         for _ in range(_PUSH_ROUNDS):
             if self._derive is not None:
                 self._derive(self._hub)
+            if self._writes_are_stopped():
+                break
             moved = self._each(ready, push)
             ready = [each for each in ready if each.report.status == "ok"]
             if not moved:
                 break
         for each in passes:
             self._finish(each)
+
+    def _writes_are_stopped(self) -> bool:
+        """By the mode of the installation; a rehearsal writes nothing anyway, and is to show what there is to do."""
+        with self._hub.read() as conn:
+            return not self._dry_run and modes.dry_run_since(conn) is not None
 
     def _each(self, passes: Sequence[Pass], step: Callable[[Pass], bool]) -> list[Pass]:
         """Run a step of each pass, several accounts at once. Returns the passes for which it returned True."""
