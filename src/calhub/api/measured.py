@@ -1,13 +1,17 @@
-"""How long answers take: for `/metrics` by route, and the latest ones for the criterion ``query``."""
+"""How long answers take, for `/metrics` by route and for the criterion ``query``; and by what id the log knows them."""
 
 from __future__ import annotations
 
+import re
 import time
+import uuid
 from collections import deque
 from typing import Final
 
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from calhub.ops import trace
 from calhub.ops.metrics import Metrics
 
 #: Routes, below the root of the API, that ask the hub and nobody else.
@@ -15,6 +19,10 @@ QUERIES: Final = ("/occurrences", "/search", "/events", "/events/{uid}", "/freeb
 
 #: So many of the latest answering times are kept.
 KEPT: Final = 1000
+
+
+#: What the log calls a request: as the caller says, or anew.
+REQUEST: Final = "X-Request-ID"
 
 
 class Measured:
@@ -32,11 +40,13 @@ class Measured:
             await self._app(scope, receive, send)
             return
         began, status, stream = time.perf_counter(), 500, False
+        request = _id(Headers(scope=scope).get(REQUEST))
 
         async def sent(message: Message) -> None:
             nonlocal status, stream
             if message["type"] == "http.response.start":
                 status = message["status"]
+                MutableHeaders(scope=message)[REQUEST] = request
                 stream = any(
                     value.startswith(b"text/event-stream")
                     for name, value in message["headers"]
@@ -44,11 +54,13 @@ class Measured:
                 )
             await send(message)
 
-        try:
-            await self._app(scope, receive, sent)
-        finally:
-            if not stream:
-                self._note(scope, status, time.perf_counter() - began)
+        with trace.span("request", request=request, method=scope["method"]) as told:
+            try:
+                await self._app(scope, receive, sent)
+            finally:
+                told["code"] = status
+                if not stream:
+                    self._note(scope, status, time.perf_counter() - began)
 
     def _note(self, scope: Scope, status: int, seconds: float) -> None:
         route = self._route(scope)
@@ -63,3 +75,7 @@ class Measured:
             return "none"
         below = scope["path"].startswith(f"{self._root}/") and not pattern.startswith(f"{self._root}/")
         return self._root + pattern if below else pattern
+
+
+def _id(given: str | None) -> str:
+    return given if given is not None and re.fullmatch(r"[\w.-]{1,64}", given, re.ASCII) else uuid.uuid4().hex

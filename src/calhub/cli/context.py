@@ -45,6 +45,8 @@ SETTINGS: Final = (
     Setting("sync_workers", "4", "How many accounts a sync works on at the same time."),
     Setting("api_rate", "6000", "Requests a minute that a token, or an address, may make."),
     Setting("cors_origins", "", "Web pages that may use the API, such as https://a.example,https://b.example."),
+    Setting("log_format", "json", "json or pretty: how `calhub serve` writes its log."),
+    Setting("log_level", "info", "debug, info, warning or error: what `calhub serve` writes to its log."),
     Setting("development", "", "true: the API also shows events as they are stored, to tokens of the scope admin."),
     Setting("target_propagation", "1", "Seconds a change may take to the hub, or from there; see /api/v1/criteria."),
     Setting("target_query", "0.01", "Seconds an answer of the API to a question to the hub may take."),

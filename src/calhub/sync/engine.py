@@ -19,7 +19,7 @@ from calhub.hub.accounts import Account, Replica
 from calhub.hub.database import Hub
 from calhub.hub.errors import Busy, CorruptDatabase, HubError
 from calhub.hub.locks import account_lock, replica_lock
-from calhub.ops import samples
+from calhub.ops import samples, trace
 from calhub.providers.base import Provider, ProviderError, Trait
 from calhub.sync import turns
 from calhub.sync.connect import note_failure
@@ -237,10 +237,14 @@ class Session:
         """Run one step of a pass; its failure is this pass's alone."""
         account_id = of.replica.account_id
         began, requests = time.monotonic(), of.provider.requests
+        facts = {"run": of.report.run_id, "replica": of.replica.id, "account": of.replica.account}
         try:
             if account_id in self._dead:
                 raise self._dead[account_id]
-            return step(of)
+            with trace.span(step.__name__.strip("_"), **facts) as told:
+                going_on = step(of)
+                told["status"] = of.report.status
+            return going_on
         except ProviderError as error:
             if error.trait in (Trait.LOGIN, Trait.RETRY, Trait.FATAL):
                 self._dead[account_id] = error
