@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.ops.inbox import Inbox
 
 from calhub.hub import accounts, runs
 from calhub.hub.breaker import Breaker
@@ -19,36 +17,6 @@ from calhub.ops.alerts import Alert, check, conditions, decide
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 QUIET = {"hours": [], "passes": 0, "success_rate": None}
-
-
-class Inbox:
-    """A service that takes messages, as Apprise posts them; refuses them when told to."""
-
-    def __init__(self) -> None:
-        self.messages: list[dict[str, Any]] = []
-        self.status = 200
-        inbox = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                if inbox.status == 200:
-                    inbox.messages.append(body)
-                self.send_response(inbox.status)
-                self.end_headers()
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"json://127.0.0.1:{self.server.server_address[1]}/"
-        self._thread = threading.Thread(target=self.server.serve_forever, daemon=True)
-        self._thread.start()
-
-    def close(self) -> None:
-        self.server.shutdown()
-        self.server.server_close()
-        self._thread.join(10)
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -15,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from calhub.api import problems
+from calhub.api.alerting import keep_telling
 from calhub.api.depends import SLOW_CALLS
 from calhub.api.gate import Gate
 from calhub.api.idempotency import Idempotency
@@ -114,7 +116,11 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             replies.free_all(conn)
 
     await to_thread.run_sync(free)
-    yield
+    telling = asyncio.create_task(keep_telling(app.state.surroundings))
+    try:
+        yield
+    finally:
+        telling.cancel()
 
 
 def _document(request: Request) -> Response:

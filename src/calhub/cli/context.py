@@ -45,6 +45,8 @@ SETTINGS: Final = (
     Setting("sync_workers", "4", "How many accounts a sync works on at the same time."),
     Setting("api_rate", "6000", "Requests a minute that a token, or an address, may make."),
     Setting("cors_origins", "", "Web pages that may use the API, such as https://a.example,https://b.example."),
+    Setting("alert_urls", "", "Where to tell what needs a person: addresses of Apprise, with spaces between."),
+    Setting("alert_slow_seconds", "60", "Passes that take longer on average, in an hour, are told."),
     Setting("log_format", "json", "json or pretty: how `calhub serve` writes its log."),
     Setting("log_level", "info", "debug, info, warning or error: what `calhub serve` writes to its log."),
     Setting("development", "", "true: the API also shows events as they are stored, to tokens of the scope admin."),
