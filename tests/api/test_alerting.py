@@ -1,4 +1,4 @@
-"""Alerts of a server and of a command from cron."""
+"""Alerts of a server."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from datetime import timedelta
 
 import pytest
 from tests.api.conftest import NOW, Serve, Settings
-from tests.cli.conftest import Calhub, Folder
 from tests.ops.inbox import Inbox
 
 from calhub.hub import accounts
@@ -33,20 +32,3 @@ def test_server_tells(serve: Serve, hub: Hub, settings: Settings, inbox: Inbox) 
 
     assert inbox.arrived.wait(60)
     assert inbox.messages[0]["message"].startswith("cloud keeps failing")
-
-
-def test_sync_tells(calhub: Calhub, work: Folder, inbox: Inbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A sync that leaves a hold says so, once."""
-    monkeypatch.setenv("CALHUB_ALERT_URLS", inbox.url)
-    for number in range(20):
-        work.put("work", f"e{number}", "x")
-    assert calhub("sync").code == 0
-    assert inbox.messages == []
-    for name in work.names("work"):
-        (work.path / "work" / f"{name}.ics").unlink()
-
-    assert calhub("sync").code == 4
-    assert calhub("sync").code == 4
-
-    (message,) = inbox.messages
-    assert "1 holds" in message["message"]

@@ -14,13 +14,14 @@ from tests.daemon.rig import eventually
 from tests.providers.notion.conftest import text
 
 from calhub.api.routes import webhooks as routes
-from calhub.daemon.channels import Channels, is_told
+from calhub.api.surroundings import Surroundings
 from calhub.daemon.front import listen
 from calhub.daemon.webhooks import Webhooks
 from calhub.hub import accounts, channels
 from calhub.hub.channels import Channel
 from calhub.hub.database import Hub
 from calhub.ops.secrets import seal
+from calhub.sync.channels import Channels, is_told
 from calhub.sync.connect import connector
 from calhub.testing.people import PROPERTIES
 from calhub.testing.services.base import Service
@@ -50,7 +51,8 @@ class Place:
         self._sock = listen("127.0.0.1", 0)
         self.url = f"http://127.0.0.1:{self._sock.getsockname()[1]}"
         app = FastAPI()
-        app.include_router(routes.router(self.webhooks))
+        app.state.surroundings = Surroundings(hub, setting=lambda _: "", webhooks=self.webhooks)
+        app.include_router(routes.router)
         self._server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off"))
         self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [self._sock]})
 

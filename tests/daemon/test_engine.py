@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -13,10 +14,10 @@ import pytest
 from tests.daemon.rig import eventually, ics
 
 from calhub.calendar.ical import read_object
-from calhub.daemon.engine import Engine
+from calhub.daemon.engine import Engine, subject_of
 from calhub.daemon.link import Message
 from calhub.daemon.settings import Settings
-from calhub.hub import accounts, events, inbox, rules, runs
+from calhub.hub import accounts, events, inbox, news, rules, runs
 from calhub.hub.database import Hub, utc_now
 from calhub.hub.locks import replica_lock
 from calhub.testing.world import VirtualClock
@@ -173,6 +174,38 @@ def test_an_account_that_has_to_sign_in_is_left_alone_until_it_has(house: House)
         with house.beside.transaction() as conn:
             accounts.set_account_state(conn, accounts.account(conn, "work").id, "ok", None)
         eventually(lambda: house.files("work") == ["e"], "the file")
+
+
+def test_a_full_disk_is_waited_out(house: House) -> None:
+    """Passes fail as long as nothing can be stored; then the edit gets where it should be, by itself."""
+    house.calendar("work")
+    full = threading.Event()
+
+    def commit() -> None:
+        if full.is_set():
+            raise sqlite3.OperationalError("database or disk is full")
+
+    house.hub.on_commit = commit
+    with house.running():
+        eventually(lambda: house.passes() > 0, "the first pass")
+        full.set()
+        house.add("work", "e", "event")
+        known = len(house.said)
+        eventually(lambda: len([each for each in house.said[known:] if "beat" in each]) == 2, "two seconds")
+        assert house.files("work") == []
+        full.clear()
+        eventually(lambda: house.files("work") == ["e"], "the file")
+
+
+def test_priority_and_interval_are_the_account_s(house: House) -> None:
+    house.calendar("work")
+    with house.beside.transaction() as conn:
+        account = accounts.account(conn, "work")
+        accounts.set_schedule(conn, account, accounts.Schedule(priority=3, interval=60))
+    with house.beside.read() as conn:
+        [standing] = news.standing(conn)
+    subject = subject_of(standing, set())
+    assert (subject.priority, subject.interval) == (3, 60)
 
 
 def test_a_daily_backup_is_made_and_seven_are_kept(house: House) -> None:

@@ -267,6 +267,19 @@ def test_an_account_that_has_to_sign_in_is_left_alone() -> None:
     assert len(made.take(14)) == 1
 
 
+def test_an_account_found_to_work_again_is_not_waited_for() -> None:
+    """Somebody tested it by hand, or one of its replicas got through: the others need not wait for their time."""
+    made = settled(told(1, 1), Subject(replica=2, account=2))
+    made.poke(1, 10)
+    [job] = made.take(10)
+    made.done(1, "resting", 10, resting=300)
+    made.end(job, 10)
+    made.arrange([Subject(replica=1, account=1, told=True, failing=True)], 11)
+    assert made.take(20) == []
+    made.arrange([told(1, 1)], 21)
+    assert made.take(21) == [Job(1, (1,))]
+
+
 def test_replicas_come_and_go() -> None:
     """A replica removed while it has a pass is forgotten; a new one is due at once."""
     made = settled(told(1, 1))

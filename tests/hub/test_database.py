@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from sqlite3 import IntegrityError
@@ -244,6 +244,46 @@ def test_inner_transaction_is_a_savepoint(hub: Hub) -> None:
         add(hub, "Kept")
 
     assert names(hub) == ["Outer", "Kept"]
+
+
+def test_undone_savepoints_leave_nothing(hub: Hub) -> None:
+    """What an outer savepoint undoes includes what came after the failure of an inner one."""
+
+    def inner() -> None:
+        with hub.transaction() as conn:
+            with pytest.raises(KeyError):
+                add_and_fail(hub, "Innermost")
+            accounts.add_calendar(conn, "Inner", hub.now())
+            raise KeyError
+
+    with hub.transaction():
+        with pytest.raises(KeyError):
+            inner()
+        add(hub, "Kept")
+
+    assert names(hub) == ["Kept"]
+
+
+def test_many_readers_at_once(hub: Hub) -> None:
+    """Each has a connection of its own and its own state; few connections stay open afterwards."""
+    readers: list[sqlite3.Connection] = []
+    with ExitStack() as stack:
+        for number in range(8):
+            reader = stack.enter_context(hub.read())
+            assert len(accounts.calendars(reader)) == number
+            add(hub, f"Calendar {number}")
+            readers.append(reader)
+
+    assert len(names(hub)) == 8
+    assert sum(map(_is_open, readers)) == 5
+
+
+def _is_open(conn: sqlite3.Connection) -> bool:
+    try:
+        conn.execute("SELECT 1")
+    except sqlite3.ProgrammingError:
+        return False
+    return True
 
 
 def test_readers_do_not_wait_for_the_writer(hub: Hub) -> None:

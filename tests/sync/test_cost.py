@@ -62,14 +62,14 @@ def test_cost_follows_the_changes(tmp_path: Path) -> None:
 
 
 def test_a_pass_with_nothing_to_do_loads_little(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither SQLAlchemy nor the iCalendar codec: they take longer to load than the rest of such a pass."""
+    """Neither SQLAlchemy nor the iCalendar codec nor rules: they take longer to load than the rest of such a pass."""
     monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.fail.Keyring")
     with DavServer() as server:
         args = ["--url", f"{server.url}/", "--username", "user", "--password-stdin"]
         script = (
             "import sys; from calhub.cli.main import run;"
             f"code = run(['--home', {str(tmp_path / 'home')!r}, *sys.argv[1:]]);"
-            "print(code, [name for name in ('sqlalchemy', 'calhub.calendar.ical', 'calhub.calendar.ical_read')"
+            "print(code, [name for name in ('sqlalchemy', 'calhub.calendar.ical_read', 'calhub.rules.derive')"
             " if name in sys.modules])"
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from calhub.testing.memory import Quirks
 from calhub.testing.world import Remote, World, plain
 
 
@@ -55,3 +56,19 @@ def test_the_one_that_is_kept_takes_the_place_of_the_other(world: World) -> None
     assert remote_titles(one) == {"i2": "second", "i3": "third"}
     assert report.counts["quarantined"] == 1
     assert world.contents["a"]["title"] == two.contents["a"]["title"] == "second"
+
+
+def test_what_we_made_is_told_from_a_stranger_with_its_uid(world: World) -> None:
+    """The service renames UIDs, its answer was lost, and then its user makes another event with the UID we had sent."""
+    one = world.add_remote(quirks=Quirks(rewrites_uid=True))
+    world.put("a", title="ours")
+    one.service.fail("create", "lost-after")
+    one.service.fail("read", "5xx", skip=1)
+    world.sync()
+    put_twin(one, "a", "stranger", "theirs")
+
+    [report] = world.sync()
+
+    assert report.counts["quarantined"] == 1
+    assert world.contents["a"]["title"] == "ours"
+    assert sorted(remote_titles(one).values()) == ["ours", "theirs"]

@@ -35,6 +35,7 @@ from calhub.api.routes import (
     rules,
     stream,
     syncing,
+    webhooks,
 )
 from calhub.api.surroundings import Surroundings, is_on
 from calhub.hub import replies
@@ -57,14 +58,17 @@ ROUTERS: Final[Sequence[APIRouter]] = (
 )
 
 #: Beside it, with paths of their own: health, metrics, webhooks.
-OUTSIDE: Final[Sequence[APIRouter]] = (health.router,)
+OUTSIDE: Final[Sequence[APIRouter]] = (health.router, webhooks.router)
 
 #: What asks for no token: paths, or with a slash at the end whole trees. Webhooks prove their senders themselves.
 PUBLIC: Final = ("/health", "/webhooks/")
 
 
 def make_app(surroundings: Surroundings) -> FastAPI:
-    """The application for a hub. Whoever serves it sets ``surroundings.stopping`` before it shuts the server down."""
+    """The application for a hub. Whoever serves it sets ``surroundings.stopping`` before it shuts the server down.
+
+    Raises `InvalidValue` for settings that make no sense.
+    """
     app = FastAPI(
         title="calhub",
         version=version("calhub"),
@@ -79,21 +83,20 @@ def make_app(surroundings: Surroundings) -> FastAPI:
     app.state.metrics = Metrics(surroundings.hub, lambda: surroundings.load())
     app.state.queries = deque[float](maxlen=KEPT)
     app.state.pulse = stream.Pulse(surroundings.hub.path)
-    for router in ROUTERS:
-        app.include_router(router, prefix=ROOT)
-    for router in OUTSIDE:
-        app.include_router(router)
+    routers = [*((ROOT, router) for router in ROUTERS), *(("", router) for router in OUTSIDE)]
     if is_on(surroundings.setting("development")):
-        app.include_router(health.debug)
+        routers.append(("", health.debug))
+    for prefix, router in routers:
+        app.include_router(router, prefix=prefix)
     app.add_api_route(f"{ROOT}/openapi.json", _document, include_in_schema=False)
     problems.install(app)
-    describe(app)
+    describe(app, routers)
     origins = frozenset(filter(None, (each.strip() for each in surroundings.setting("cors_origins").split(","))))
     app.add_middleware(Idempotency, hub=surroundings.hub)
     app.add_middleware(
         Gate,
         surroundings=surroundings,
-        rate=float(surroundings.setting("api_rate")),
+        rate=surroundings.number("api_rate"),
         origins=origins,
         public=PUBLIC,
         files=(f"{ROOT}/import",),

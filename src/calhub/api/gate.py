@@ -171,8 +171,7 @@ def _bounded(receive: Receive, limit: int) -> Receive:
         message = await receive()
         seen += len(message.get("body", b""))
         if seen > limit:
-            problem = _too_large(limit)
-            raise HTTPException(problem.status, problem.document["detail"])  # what FastAPI lets through
+            raise HTTPException(413, str(_too_large(limit)))  # of all errors, FastAPI lets these through
         return message
 
     return bounded

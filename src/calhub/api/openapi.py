@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 
@@ -37,18 +38,25 @@ _KEY: Final = {
 }  # fmt: skip
 
 
-def describe(app: FastAPI) -> None:
-    """Have the app describe itself; made once, when it is asked for."""
+def describe(app: FastAPI, routers: Sequence[tuple[str, APIRouter]]) -> None:
+    """Have the app describe itself; made once, when asked for. ``routers`` are those in it, with their prefixes."""
+    scopes = {
+        (prefix + route.path_format, method.lower()): _scope(route)
+        for prefix, router in routers
+        for route in router.routes
+        if isinstance(route, APIRoute)
+        for method in route.methods or ()
+    }
 
     def document() -> dict[str, Any]:
         if app.openapi_schema is None:
-            app.openapi_schema = _document(app)
+            app.openapi_schema = _document(app, scopes)
         return app.openapi_schema
 
     app.openapi = document  # type: ignore[method-assign]  # FastAPI's documented way
 
 
-def _document(app: FastAPI) -> dict[str, Any]:
+def _document(app: FastAPI, scopes: Mapping[tuple[str, str], str | None]) -> dict[str, Any]:
     found = get_openapi(title=app.title, version=app.version, description=_ABOUT, routes=app.routes)
     found["servers"] = [{"url": "/"}]
     parts = found.setdefault("components", {})
@@ -57,11 +65,9 @@ def _document(app: FastAPI) -> dict[str, Any]:
     schemas["Problem"] = shapes.Problem.model_json_schema()
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)
-    routes = [each for each in app.routes if isinstance(each, APIRoute)]
-    scopes = {(each.path_format, method): _scope(each) for each in routes for method in each.methods or ()}
     for path, operations in found["paths"].items():
         for method, operation in operations.items():
-            _complete(operation, method, scopes.get((path, method.upper())))
+            _complete(operation, method, scopes.get((path, method)))
     return found
 
 

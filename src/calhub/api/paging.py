@@ -54,27 +54,30 @@ def by_id(item: dict[str, Any]) -> list[Any]:
     return [item["id"]]
 
 
-def read_cursor(cursor: str | None) -> list[Any] | None:
-    """The key a cursor stands for. Raises `Problem`."""
+def read_cursor(cursor: str | None, *kinds: type) -> list[Any] | None:
+    """The key a cursor stands for, with values of these kinds where they are named. Raises `Problem`."""
     if cursor is None:
         return None
     try:
         found = json.loads(base64.urlsafe_b64decode(cursor.encode("ascii") + b"=="))
     except (ValueError, RecursionError):
         raise _bad_cursor() from None
-    if not isinstance(found, list) or not all(isinstance(each, str | int) for each in found):
+    if not isinstance(found, list) or not {type(each) for each in found} <= {int, str}:
+        raise _bad_cursor()
+    if kinds and [type(each) for each in found] != list(kinds):
         raise _bad_cursor()
     return found
 
 
 def number(cursor: str | None) -> int | None:
     """The one number a cursor stands for. Raises `Problem`."""
-    found = read_cursor(cursor)
+    found = read_cursor(cursor, int)
     if found is None:
         return None
-    if len(found) != 1 or not isinstance(found[0], int) or not 0 <= found[0] < 1 << 62:
+    value = int(found[0])
+    if not 0 <= value < 1 << 62:
         raise _bad_cursor()
-    return found[0]
+    return value
 
 
 def write_cursor(key: list[Any]) -> str:

@@ -23,6 +23,10 @@ from calhub.sync.atomic import AtomicFailed
 MEDIA_TYPE: Final = "application/problem+json"
 
 
+#: Where the names of statuses have changed between versions of HTTP, and of Python.
+_CODES: Final = {413: "too-large", 422: "invalid"}
+
+
 class Problem(Exception):
     """An answer that says why not."""
 
@@ -40,7 +44,8 @@ class Problem(Exception):
         self.status = status
         self.document = {
             "type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail,
-            "code": code or HTTPStatus(status).name.lower().replace("_", "-"), "hint": hint, **more,
+            "code": code or _CODES.get(status) or HTTPStatus(status).name.lower().replace("_", "-"), "hint": hint,
+            **more,
         }  # fmt: skip
         self.headers = dict(headers or {})
 
@@ -67,6 +72,8 @@ def problem_of(error: Exception) -> Problem | None:
     """The problem that an error of calhub means; None for one that nobody foresaw."""
     if isinstance(error, Problem):
         return error
+    if isinstance(error, HTTPException):
+        return _of_http(error)
     if isinstance(error, InvalidEvent):
         return Problem(422, str(error), code="invalid-event", hint="Change the value and try again.")
     for kind, status, code in _STATUS:
@@ -91,16 +98,15 @@ def install(app: FastAPI) -> None:
         assert found is not None  # registered for those only
         return found.response()
 
-    for kind in (Problem, InvalidEvent, *(kind for kind, _, _ in _STATUS)):
+    for kind in (Problem, HTTPException, InvalidEvent, *(kind for kind, _, _ in _STATUS)):
         app.add_exception_handler(kind, foreseen)
-    app.add_exception_handler(HTTPException, _of_http)
     app.add_exception_handler(RequestValidationError, _of_validation)
 
 
-def _of_http(_: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    detail = error.detail if error.detail != HTTPStatus(error.status_code).phrase else _DETAILS.get(error.status_code)
-    return Problem(error.status_code, detail or error.detail, headers=error.headers).response()
+def _of_http(error: HTTPException) -> Problem:
+    """What FastAPI raises, with a sentence where it has only the name of the status."""
+    said = error.detail if error.detail != HTTPStatus(error.status_code).phrase else None
+    return Problem(error.status_code, said or _DETAILS.get(error.status_code, error.detail), headers=error.headers)
 
 
 _DETAILS: Final = {

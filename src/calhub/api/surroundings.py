@@ -10,8 +10,10 @@ from datetime import UTC, tzinfo
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from calhub.daemon.webhooks import Webhooks
 from calhub.hub.accounts import Account
 from calhub.hub.database import Hub
+from calhub.hub.errors import InvalidValue
 from calhub.providers.base import Provider
 from calhub.rules.derive import derive
 from calhub.sync import engine
@@ -36,7 +38,8 @@ class Surroundings:
     ``load`` tells how the engine fares (`Front.load`), None without a daemon.
     ``sync`` makes the passes of an order and returns their run shapes; by default in the calling thread.
     ``setting`` reads a setting by name (see `calhub.cli.context.SETTINGS`). ``clock`` is Unix time in seconds.
-    Setting ``stopping`` ends all streams: a server that shuts down waits for them.
+    ``webhooks`` reads messages of services, where there is a daemon. Setting ``stopping`` ends all streams: a server
+    that shuts down waits for them.
     """
 
     hub: Hub
@@ -46,12 +49,20 @@ class Surroundings:
     load: Callable[[], Mapping[str, Any] | None] = lambda: None
     sync: Callable[[Order], list[dict[str, Any]]] | None = None
     connect: Callable[[Account], Provider] | None = None
+    webhooks: Webhooks | None = None
     clock: Callable[[], float] = time.time
     stopping: threading.Event = field(default_factory=threading.Event)
 
     @property
     def zone(self) -> tzinfo:
         return UTC if self.zone_name == "UTC" else ZoneInfo(self.zone_name)
+
+    def number(self, name: str) -> int:
+        """A setting that is a whole number from 1 on. Raises `InvalidValue` for any other."""
+        text = self.setting(name)
+        if not (text.isascii() and text.isdecimal() and 0 < int(text) < 10**9):
+            raise InvalidValue(f"The setting {name} is not a number: {text!r}.", "Correct it in config.toml.")
+        return int(text)
 
     def connector(self) -> Callable[[Account], Provider]:
         """How to connect to an account; raises `ProviderError`."""
@@ -65,7 +76,7 @@ class Surroundings:
         reports = engine.sync(
             self.hub, self.connector(), account=order.account, calendar=order.calendar, full=order.full,
             dry_run=order.dry_run, deadline=None if order.timeout is None else time.monotonic() + order.timeout,
-            workers=int(self.setting("sync_workers")), derive=derive,
+            workers=self.number("sync_workers"), derive=derive,
         )  # fmt: skip
         return [report.shape() for report in reports]
 

@@ -233,15 +233,9 @@ def remove(
     Calendars that no other account holds leave the hub, except those with changes that have not reached the service:
     they would be lost.
     """
-    from calhub.daemon.channels import Channels
-    from calhub.hub import accounts as rows
     from calhub.sync import accounts
 
-    here = session(context)
-    with here.hub() as hub:
-        with hub.read() as conn:
-            account = rows.account(conn, name)
-        Channels(hub, here.connector(hub), poke=lambda _: None).stop(account.id)
+    with session(context).hub() as hub:
         document = accounts.remove(hub, name, keep_events=keep_events)
 
     def render() -> None:

@@ -49,7 +49,10 @@ def serve(
         url = _url(sock)
 
         async def run() -> None:
-            front = Front(hub, sock, settings=lambda: settings(here.home, public_url), make_app=_app, say=note)
+            front = Front(
+                hub, sock, settings=lambda: settings(here.home, public_url), say=note,
+                make_app=lambda front: _app(here, front, loopback=_is_loopback(sock)),
+            )  # fmt: skip
             await front.run(lambda: _greet(hub, url))
 
         asyncio.run(run())
@@ -74,20 +77,18 @@ def settings(home: Path, public_url: str | None) -> Settings:
     )
 
 
-def _app(front: Front) -> ASGIApp:
-    from fastapi import FastAPI
+def _app(here: Session, front: Front, *, loopback: bool) -> ASGIApp:
+    from dataclasses import asdict
 
-    from calhub.api.routes import webhooks
+    from calhub.api.app import make_app
+    from calhub.api.surroundings import Surroundings
 
-    app = FastAPI(title="calhub", docs_url=None, redoc_url=None, openapi_url="/api/v1/openapi.json")
-    app.include_router(webhooks.router(front.webhooks))
-
-    @app.get("/health")
-    async def health() -> dict[str, str]:
-        """Whether the server answers; asks nothing else."""
-        return {"status": "ok"}
-
-    return app
+    return make_app(
+        Surroundings(
+            hub=front.hub, setting=here.setting, zone_name=here.zone_name, loopback=loopback, webhooks=front.webhooks,
+            sync=lambda order: front.order(asdict(order)), stopping=front.stopping,
+        )
+    )  # fmt: skip
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -100,6 +101,12 @@ def _listen(host: str, port: int) -> socket.socket:
             f"calhub cannot listen on {host}, port {port}: {error.strerror or error}.",
             "Choose another --port.",
         ) from error
+
+
+def _is_loopback(sock: socket.socket) -> bool:
+    from ipaddress import ip_address
+
+    return ip_address(sock.getsockname()[0]).is_loopback
 
 
 def _url(sock: socket.socket) -> str:

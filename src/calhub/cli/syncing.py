@@ -100,7 +100,6 @@ def perform(
 
     Raises usage errors and what opening the hub and `engine.sync` raise; a failure of an account is in its reports.
     """
-    from calhub.rules.derive import derive
     from calhub.sync import engine, turns
 
     seconds = _timeout(here) if timeout is None else timeout
@@ -117,7 +116,7 @@ def perform(
         reports = engine.sync(
             hub, here.connector(hub), replica_ids=due, account=account, calendar=calendar, full=full, dry_run=dry_run,
             deadline=None if seconds is None else time.monotonic() + seconds, workers=workers,
-            progress=_loud(progress, say) if say else progress, derive=derive,
+            progress=_loud(progress, say) if say else progress, derive=_derive,
         )  # fmt: skip
         if not dry_run:
             _alert(here, hub)
@@ -131,6 +130,18 @@ def _alert(here: Session, hub: Hub) -> None:
         from calhub.ops import alerts
 
         alerts.check(hub, urls, here.number("alert_slow_seconds"))
+
+
+def _derive(hub: Hub) -> None:
+    """`calhub.rules.derive.derive`, which is loaded only where there are rules."""
+    from calhub.hub import rules
+
+    with hub.read() as conn:
+        found = rules.rules(conn)
+    if found:
+        from calhub.rules.derive import derive
+
+        derive(hub)
 
 
 def _timeout(here: Session) -> float | None:

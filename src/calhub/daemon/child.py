@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from calhub.daemon.link import Message, encode
 from calhub.daemon.settings import Settings
+from calhub.hub.errors import HubError
 
 #: Bytes; a job's reports may name many errors.
 _LONGEST_LINE: Final = 64 * 1024 * 1024
@@ -23,7 +24,7 @@ _SILENCE_SECONDS: Final = 30.0
 _STOP_SECONDS: Final = 10.0
 
 
-class EngineFailed(Exception):
+class EngineFailed(HubError):
     """The engine did not start."""
 
 

@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from calhub.daemon.channels import Channels
 from calhub.daemon.settings import Settings
 from calhub.daemon.work import Work, log_failure
 from calhub.hub import horizon
 from calhub.hub.backup import backup
 from calhub.hub.database import Hub
 from calhub.hub.news import Standing
+from calhub.sync.channels import Channels
 
 _CHANNEL_SECONDS: Final = 60.0
 _HOUSE_SECONDS: Final = 3600.0

@@ -144,7 +144,7 @@ class Engine:
             self._standing = news.standing(conn)
         watched = self._folders.watch(_places(self._standing))
         told = watched | self._chores.told(self._standing)
-        self._schedule.arrange([_subject(each, told) for each in self._standing], self._clock())
+        self._schedule.arrange([subject_of(each, told) for each in self._standing], self._clock())
 
     def _poke(self, replicas: Iterable[int], full: bool = False, wanted: bool = False) -> None:
         now = self._clock()
@@ -238,14 +238,16 @@ def _places(standing: Iterable[Standing]) -> dict[int, Path]:
     return found
 
 
-def _subject(of: Standing, told: set[int]) -> Subject:
+def subject_of(of: Standing, told: set[int]) -> Subject:
+    """A replica, as the schedule sees it; ``told`` are those whose changes are told."""
     return Subject(
         replica=of.replica_id,
         account=of.account_id,
-        priority=of.schedule.get("priority", 0),
-        interval=of.schedule.get("interval", 0),
+        priority=of.schedule.priority,
+        interval=of.schedule.interval,
         told=of.replica_id in told,
         rests=of.account_state == "needs_login",
+        failing=of.account_state == "failing",
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
@@ -29,8 +30,8 @@ _FRESH_SECONDS: Final = 20.0
 class Front:
     """The daemon of a hub, listening on ``sock``. ``settings`` is called again at each SIGHUP.
 
-    ``make_app`` gives the application that answers; it is handed the front, for `webhooks`, `order` and `load`.
-    ``say`` is for what the person at the terminal should know.
+    ``make_app`` gives the application that answers; it is handed the front, for `webhooks`, `order`, `load`, and
+    ``stopping``, which is set when the end has begun. ``say`` is for what the person at the terminal should know.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class Front:
         self._say = say
         self._engine = EngineChild(hub.home, settings)
         self.webhooks = Webhooks(hub, self._poke, self._tend, say)
+        self.stopping = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._supervisor = Supervisor([_Http(make_app(self), sock), self._engine])
         self._stop = asyncio.Event()
@@ -92,6 +94,7 @@ class Front:
 
     def _begin_to_stop(self) -> None:
         notify("STOPPING=1")
+        self.stopping.set()
         self._stop.set()
 
     def _reload(self) -> None:

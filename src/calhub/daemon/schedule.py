@@ -49,6 +49,7 @@ class Subject:
     """A replica to be kept in step. ``interval`` (0: as calhub sees fit) is what its owner wants between looks.
 
     ``rests``: nothing helps but its owner (an account that needs to sign in), so only a person's wish leads to a pass.
+    ``failing`` is said of its account; when that ends, whoever found out, it is tried at once.
     """
 
     replica: int
@@ -57,6 +58,7 @@ class Subject:
     interval: float = 0
     told: bool = False
     rests: bool = False
+    failing: bool = False
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,7 @@ class Schedule:
     # What there is
 
     def arrange(self, subjects: Iterable[Subject], now: float) -> None:
-        """These are the replicas from now on. New ones, and those of an account that signed in again, are due."""
+        """These are the replicas from now on. New ones, and those of an account that works again, are due."""
         wanted = {each.replica: each for each in subjects}
         for gone in self._replicas.keys() - wanted.keys():
             del self._replicas[gone]
@@ -114,7 +116,7 @@ class Schedule:
                 self._replicas[subject.replica] = _Replica(subject, now, full, self.timing.active)
                 continue
             before, known.subject = known.subject, subject
-            if before.rests and not subject.rests:
+            if (before.rests or before.failing) and not (subject.rests or subject.failing):
                 self._forgive(known)
                 known.due = now
             elif before != subject:

@@ -12,7 +12,6 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from calhub.daemon.channels import address, secret_name, unsealed
 from calhub.hub import accounts, channels
 from calhub.hub.accounts import Replica
 from calhub.hub.channels import Channel
@@ -23,6 +22,7 @@ from calhub.providers.google import channels as google
 from calhub.providers.microsoft import subscriptions as graph
 from calhub.providers.notion import webhooks as notion
 from calhub.providers.notion.webhooks import Forged
+from calhub.sync.channels import address, secret_name, unsealed
 
 __all__ = ["Forged", "Webhooks"]
 

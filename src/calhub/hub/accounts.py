@@ -33,6 +33,13 @@ class Schedule:
     interval: int = 0
 
 
+def schedule_of(settings: Mapping[str, Any]) -> Schedule:
+    """The schedule that an account's settings say."""
+    kept = settings.get(_SCHEDULE)
+    # a credentials file may have a key of this name too, but only with a text
+    return Schedule(**kept) if isinstance(kept, dict) else Schedule()
+
+
 @dataclass(frozen=True)
 class Account:
     """Settings at one provider; secrets are kept apart (`sealed_secrets`)."""
@@ -46,9 +53,7 @@ class Account:
 
     @property
     def schedule(self) -> Schedule:
-        kept = self.settings.get(_SCHEDULE)
-        # a credentials file may have a key of this name too, but only with a text
-        return Schedule(**kept) if isinstance(kept, dict) else Schedule()
+        return schedule_of(self.settings)
 
 
 @dataclass(frozen=True)

@@ -89,10 +89,7 @@ def agenda_page(
     after: list[Any] | None = None,
     limit: int,
 ) -> tuple[list[Shape], list[Any] | None]:
-    """A part of an `agenda`, and where it ended: the ``after`` of the next part, None with the last one.
-
-    Raises TypeError for an ``after`` that is none of ours.
-    """
+    """A part of an `agenda`, and where it ended: the ``after`` of the next part, None with the last one."""
     rows = _sorted_rows(db, start_ts, end_ts, calendar_id, _Local(zone))
     if after is not None:
         rows = [pair for pair in rows if pair[0] > tuple(after)]

@@ -22,6 +22,9 @@ from calhub.hub.sql import Connection, IntegrityError, Row, value
 #: How long a look at the whole file is trusted by a process that keeps the hub open.
 _SOUND_FOR: Final = timedelta(hours=1)
 
+#: Readers kept open for the next question; each may have 64 MiB of cache.
+_IDLE: Final = 5
+
 
 def utc_now() -> datetime:
     """The clock of production; tests hand in their own."""
@@ -108,7 +111,10 @@ class Hub:
                 yield conn
             finally:
                 conn.rollback()
-                self._idle.append(conn)
+                if len(self._idle) < _IDLE:
+                    self._idle.append(conn)
+                else:
+                    conn.close()
         except sqlite3.Error as error:
             raise hub_error(error, self.path) from error
 

@@ -306,6 +306,11 @@ def see_revision(conn: Connection, replica_id: int, event_id: int, rev: int) -> 
     conn.execute("UPDATE link SET hub_rev = ? WHERE replica_id = ? AND event_id = ?", (rev, replica_id, event_id))
 
 
+def move_base(conn: Connection, link_id: int, base_hub: Content) -> None:
+    """Agree on what the hub has now; what the remote shows stays as it is."""
+    conn.execute("UPDATE link SET base_hub = ? WHERE id = ?", (dumps(base_hub), link_id))
+
+
 def clear_retry(conn: Connection, replica_id: int, event_ids: Iterable[int]) -> None:
     rows = [(replica_id, event_id) for event_id in event_ids]
     conn.executemany("DELETE FROM retry WHERE replica_id = ? AND event_id = ?", rows)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from calhub.hub import rules
+from calhub.hub.accounts import Schedule, schedule_of
 from calhub.hub.jsontext import loads
 from calhub.hub.sql import Connection, column
 
@@ -30,10 +31,8 @@ class Standing:
         return settings
 
     @property
-    def schedule(self) -> dict[str, int]:
-        """``priority`` and ``interval`` (seconds), where the account has any."""
-        kept = self.account_settings.get("schedule")
-        return kept if isinstance(kept, dict) else {}
+    def schedule(self) -> Schedule:
+        return schedule_of(self.account_settings)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,8 @@ from calhub.ops.secrets import forget, seal
 from calhub.providers import registry
 from calhub.providers.base import Provider, ProviderError, RemoteCalendar, Trait
 from calhub.providers.vault import MemoryVault
-from calhub.sync.connect import note_failure
+from calhub.sync.channels import Channels
+from calhub.sync.connect import connector, note_failure
 
 Connect = Callable[[Account], Provider]
 
@@ -175,8 +176,10 @@ def remove(hub: Hub, name: str, *, keep_events: bool) -> dict[str, Any]:
     Calendars that no other account holds leave the hub, but with ``keep_events``, and except those with changes that
     have not reached the service: they would be lost. Returns ``{"removed", "calendars", "kept"}``, names all.
     """
-    with hub.transaction() as conn:
+    with hub.read() as conn:
         account = accounts.account(conn, name)
+    Channels(hub, connector(hub), poke=lambda _: None).stop(account.id)  # as long as there is a way to
+    with hub.transaction() as conn:
         sealed = accounts.sealed_secrets(conn, account.id)
         mine = accounts.replicas(conn, account_id=account.id)
         kept = {each.calendar_id for each in mine if keep_events or runs.pending(conn, each)}

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from calhub.calendar.event import TIME_UNIT, Content
-from calhub.calendar.fields import Patch
+from calhub.calendar.fields import Patch, diff
 from calhub.hub import journal, links, lookup
 from calhub.hub.events import StoredEvent
 from calhub.hub.journal import Intent
@@ -46,8 +46,8 @@ def created_by_us(conn: Connection, of: Pass, seen: Sequence[Observation]) -> di
 def created_before_deleted(conn: Connection, of: Pass, stored: Iterable[StoredEvent]) -> dict[int, Intent]:
     """For each tombstone that we may have created here, under whatever name, by event id, the create.
 
-    An item with its UID that shows what was sent, or less, is no event of its own, whoever made it: the one who deleted
-    the event had seen all of it. While an event lives a first link is right instead.
+    An item with its UID that `adds_nothing` is no event of its own, whoever made it: the one who deleted the event had
+    seen all of it. While an event lives a first link is right instead.
     """
     tombstones = {event.id: event.uid for event in stored if event.deleted}
     if not tombstones:
@@ -55,6 +55,12 @@ def created_before_deleted(conn: Connection, of: Pass, stored: Iterable[StoredEv
     tries = journal.creates_of(conn, of.replica.id, list(tombstones))
     in_doubt = [each for found in tries.values() for each in found if each.state in (*_IN_DOUBT, "stale")]
     return {each.event_id: each for each in in_doubt if each.uid == tombstones[each.event_id]}
+
+
+def adds_nothing(sent: Intent, item: Observation) -> bool:
+    """Whether the item shows what was sent, or less."""
+    difference = diff(sent.content or {}, item.content or {})
+    return dropped(difference) == difference
 
 
 def dropped(difference: Patch) -> Patch:

@@ -147,10 +147,11 @@ def _pull_gone(hub: HubSide | None, bases: Bases | None, policy: Policy) -> Pull
     if bases is None or hub is None or hub.deleted or policy.direction == "push":
         return Pull()
     mine = project(hub.content, policy.keeps)
-    if mine == bases.hub and not (hub.edited and policy.direction == "both"):
+    if mine == bases.hub and not hub.edited:
         return Pull(hub=Write(op="delete", content=None))
     edited = _values(diff(bases.hub, mine), theirs=False)
-    if policy.conflicts == "remote":
+    # Where nothing is pushed, nothing says how old an edit is; one of fields the remote cannot hold gives way, noted.
+    if policy.conflicts == "remote" or (policy.direction == "pull" and not edited):
         fields = (_deletion(hub=False, remote=True, taken="remote"), *edited)
         return Pull(hub=Write(op="delete", content=None), noted=Noted(state="auto", fields=fields))
     # Under `ask` too the edit stays in the hub; the open conflict keeps push from creating it again.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from calhub.calendar.event import InvalidEvent
 from calhub.calendar.fields import apply, diff, project
@@ -16,7 +16,7 @@ from calhub.hub.sql import Connection
 from calhub.providers.base import Item
 from calhub.sync import guard
 from calhub.sync.context import Pass, hub_side, title
-from calhub.sync.identity import created_before_deleted, created_by_us, dropped
+from calhub.sync.identity import adds_nothing, created_before_deleted, created_by_us, dropped
 from calhub.sync.plan import Bases, Pull, RemoteSide, plan_pull
 
 
@@ -53,8 +53,11 @@ def pull(of: Pass, remote_ids: Sequence[str]) -> bool:
         return False
     for chunk in links.chunks(remote_ids):
         with of.hub.transaction() as conn:
+            carried: set[str] = set()
             for pair in _pairs(conn, of, chunk):
-                _carry_alone(conn, of, pair, discarded)
+                twin = pair.twin or _uid(pair) in carried
+                _carry_alone(conn, of, replace(pair, twin=twin), discarded)
+                carried.add(_uid(pair))
             links.settle(conn, of.replica.id, chunk)
         of.tell("merging", len(chunk), len(remote_ids))
         of.check_time()
@@ -146,10 +149,10 @@ def _pairs(conn: Connection, of: Pass, remote_ids: Sequence[str]) -> list[Pair]:
                 pairs.append(Pair(seen=each, stored=stored, link=None, twin=True))
                 continue
         sent = unheard.get(stored.id) if stored is not None and link is None and not each.gone else None
-        pairs.append(
-            Pair(seen=each, stored=stored, link=link, twin=remote_id not in direct and bool(others), sent=sent)
-        )
-    return pairs
+        if sent is not None and not adds_nothing(sent, each):
+            sent = None
+        pairs.append(Pair(seen=each, stored=stored, link=link, sent=sent))
+    return sorted(pairs, key=lambda pair: pair.sent is None)  # what we made comes before a stranger with its UID
 
 
 def _is_live(item: Observation | None) -> bool:
@@ -237,9 +240,8 @@ def _carry(conn: Connection, of: Pass, pair: Pair, discarded: set[guard.Key]) ->
 
 
 def _is_second(conn: Connection, of: Pass, pair: Pair) -> bool:
-    """Whether a twin is really too many by now: the first of two new twins has just been linked in this chunk."""
-    assert pair.seen.uid is not None
-    stored = lookup.events_by_uid(conn, of.replica.calendar_id, [pair.seen.uid]).get(pair.seen.uid)
+    """Whether a twin is really too many by now: the first of two new twins may just have been linked in this chunk."""
+    stored = lookup.events_by_uid(conn, of.replica.calendar_id, [_uid(pair)]).get(_uid(pair))
     link = links.links_by_event(conn, of.replica.id, [stored.id]).get(stored.id) if stored else None
     if link is None or link.remote_id == pair.seen.remote_id:
         return False

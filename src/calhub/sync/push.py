@@ -240,9 +240,7 @@ def journal_writes(conn: Connection, of: Pass, ids: Sequence[int]) -> list[tuple
     for each in _work(conn, of, ids):
         stored = each.stored
         if each.write is None:
-            if each.link is None or (each.seen is not None and each.seen.content is not None):
-                links.see_revision(conn, of.replica.id, stored.id, stored.rev)
-                links.clear_retry(conn, of.replica.id, [stored.id])
+            _settle(conn, of, each)
             continue
         reason = unholdable(stored.content, of.policy.keeps) if each.write.op != "delete" else None
         if reason is not None:
@@ -267,6 +265,19 @@ def journal_writes(conn: Connection, of: Pass, ids: Sequence[int]) -> list[tuple
         )
         planned.append((each, intent))
     return planned
+
+
+def _settle(conn: Connection, of: Pass, each: Work) -> None:
+    """Nothing of the event is left to be written. Where the remote shows all it can of a change, that is agreed on."""
+    link, shown = each.link, each.seen.content if each.seen is not None else None
+    if link is not None:
+        if shown is None:
+            return
+        change = diff(link.base_hub, each.acknowledged) if each.acknowledged is not None else {}
+        if change and apply(shown, change) == shown and not each.stored.deleted:
+            links.move_base(conn, link.id, apply(link.base_hub, change))
+        links.see_revision(conn, of.replica.id, each.stored.id, each.stored.rev)
+    links.clear_retry(conn, of.replica.id, [each.stored.id])
 
 
 def _identity(conn: Connection, of: Pass, stored: StoredEvent) -> str:
@@ -322,8 +333,9 @@ def _conclude(of: Pass, each: Work, intent: Intent, outcome: Outcome | ProviderE
             record_done(of, each, intent, echo)
             return None
         case Stale():
-            with of.hub.transaction() as conn:
-                journal.close_intent(conn, intent.id, "stale", now=of.hub.now())
+            if intent.op == "create":  # closed at once: its item need not be ours
+                with of.hub.transaction() as conn:
+                    journal.close_intent(conn, intent.id, "stale", now=of.hub.now())
             return Doubt(
                 replace(intent, state="stale"), "The item kept changing at the remote while it was being written."
             )

@@ -38,9 +38,13 @@ def recover(of: Pass, intents: Sequence[Intent]) -> None:
         with of.hub.transaction() as conn:
             if item is not None and _is_our_creation(intent, item):
                 journal.rename(conn, intent.id, item.remote_id)
-            if intent.op == "update" and intent.state == "open":
+            if intent.op == "update":
                 _agree_on_what_shows(conn, of, intent)
-            journal.close_intent(conn, intent.id, "unknown", now=now, error="The answer was lost; the item was read.")
+            if intent.state == "stale":
+                journal.close_intent(conn, intent.id, "stale", now=now)
+            else:
+                error = "The answer was lost; the item was read."
+                journal.close_intent(conn, intent.id, "unknown", now=now, error=error)
             if _is_there(conn, intent):
                 links.requeue(conn, of.replica.id, intent.event_id, now=now)
 
@@ -58,7 +62,8 @@ def _is_our_creation(intent: Intent, item: Item) -> bool:
 def _agree_on_what_shows(conn: Connection, of: Pass, intent: Intent) -> None:
     """Where the item shows our write, move the bases as its answer would have: what is ours is no edit of anybody.
 
-    Also not what we sent and the service dropped. Where nothing shows, the write never arrived.
+    Also not what we sent and the service dropped. Where nothing shows, the write never arrived. One that was refused as
+    stale may have been delivered twice; but then all of it shows.
     """
     link = links.links_by_remote(conn, of.replica.id, [intent.remote_id]).get(intent.remote_id)
     seen = links.observations(conn, of.replica.id, [intent.remote_id]).get(intent.remote_id)
@@ -67,7 +72,7 @@ def _agree_on_what_shows(conn: Connection, of: Pass, intent: Intent) -> None:
     difference = diff(intent.content, seen.content)
     ours = diff(intent.before or {}, intent.content)
     shown = {path: change for path, change in ours.items() if path not in difference}
-    if not shown:
+    if not shown or (intent.state == "stale" and shown != ours):
         return
     links.set_link(
         conn, of.replica.id, link.event_id, link.remote_id, version=link.version, hub_rev=link.hub_rev,

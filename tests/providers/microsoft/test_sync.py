@@ -12,6 +12,7 @@ from tests.providers.tied import TiedWorld
 
 from calhub.calendar.event import Content
 from calhub.calendar.fields import project
+from calhub.hub import events, runs
 from calhub.testing.contract_kit import EXAMPLES, Remote, event, listing
 from calhub.testing.services.graph import Graph
 
@@ -103,7 +104,7 @@ def test_what_outlook_has_and_we_do_not_know_stays(graph: Graph, world: GraphWor
 
 
 def test_a_series_that_graph_cannot_hold_stays_in_the_hub(world: GraphWorld, tied: Remote) -> None:
-    """It is reported with a sentence and not flattened; the others go on."""
+    """It is reported with a sentence and not flattened; the others go on. It stays to be seen as long as it is so."""
     world.put("odd", **event(rrule="FREQ=MONTHLY;BYMONTHDAY=1,23"))
     world.put("dated", **event(rdates=["2026-12-01T10:00:00+01:00"]))
     world.put("plain", title="Plain")
@@ -115,6 +116,17 @@ def test_a_series_that_graph_cannot_hold_stays_in_the_hub(world: GraphWorld, tie
     }
     assert set(shown(tied)) == {"plain"}
     assert world.contents["odd"]["rrule"] == "FREQ=MONTHLY;BYMONTHDAY=1,23"
+
+    assert world.run().errors == []
+    with world.hub.read() as conn:
+        status = runs.status(conn)
+        (told,) = runs.why(conn, events.find_event(conn, "odd"))["replicas"]
+    assert (status["dead_letters"], status["pending"]) == (2, 2)
+    assert {failure["uid"] for failure in status["failures"]} == {"odd", "dated"}
+    assert told["error"] == "Microsoft 365 cannot hold a rule for several days of a month."
+    world.edit("odd", rrule="FREQ=MONTHLY;BYMONTHDAY=23")
+    world.run()
+    assert set(shown(tied)) == {"plain", "odd"}
 
 
 def test_two_calendars_of_one_event_at_microsoft(graph: Graph, world: GraphWorld, tied: Remote) -> None:

@@ -50,13 +50,10 @@ def occurrences(
     """What takes place in a range, in order: by default the next seven days."""
     zone = _zone(here, time_zone)
     first, last = _range(here, begin, end, zone, _LONGEST)
-    after = read_cursor(cursor)
+    after = read_cursor(cursor, int, str, str, int, str)  # as `agenda_page` gives them
     with here.hub.read() as conn:
         calendar_id = None if calendar is None else accounts.calendar(conn, calendar).id
-        try:
-            found, next_ = agenda.agenda_page(conn, first, last, calendar_id, zone=zone, after=after, limit=limit)
-        except TypeError:
-            raise Problem(422, "The cursor is none of ours.", code="invalid-cursor") from None
+        found, next_ = agenda.agenda_page(conn, first, last, calendar_id, zone=zone, after=after, limit=limit)
     return Json({"items": found, "next": None if next_ is None else write_cursor(next_)})
 
 

@@ -160,6 +160,7 @@ async def _told(reader: Reader, here: Surroundings, pulse: Pulse) -> AsyncIterat
                     beat = loop.time()
             if loop.time() - beat >= HEARTBEAT:
                 beat = loop.time()
+                woken.set()  # should the pulse have stopped, this is its replacement
                 yield b": still here\n\n"
             with suppress(TimeoutError):
                 await asyncio.wait_for(woken.wait(), STOP)

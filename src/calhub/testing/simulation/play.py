@@ -135,7 +135,7 @@ class Simulation:
         linked = checks.linked_counts(self)
         reports = self.world.sync(full=full)
         for report in reports:
-            checks.after_pass(report, linked)
+            checks.after_pass(report, linked, checks.linked_counts(self))
             self.reached[f"pass {report.status}"] += 1
             self.told.append(f"  {report.account} {report.status} {report.requests} {sorted(report.counts.items())}")
         return reports

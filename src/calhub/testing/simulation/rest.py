@@ -6,7 +6,7 @@ import zlib
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
-from calhub.calendar.event import Content
+from calhub.calendar.event import TIME_UNIT, Content
 from calhub.calendar.fields import diff, project
 from calhub.hub import inbox, sql
 from calhub.hub.jsontext import loads
@@ -115,7 +115,17 @@ def _shown(remote: Place, content: Content) -> Content:
     }  # fmt: skip
     if quirks.rewrites_text:
         shown |= {name: _plain_text(shown[name]) for name in ("title", "description") if name in shown}
-    return shown
+    overrides = _telling(shown, shown.pop("overrides", {}))
+    return shown | {"overrides": overrides} if overrides else shown
+
+
+def _telling(series: Content, overrides: Content) -> Content:
+    """The overrides without what says the same as the series; most services do not show that."""
+    told = {
+        rid: {name: value for name, value in patch.items() if name in TIME_UNIT or series.get(name) != value}
+        for rid, patch in overrides.items()
+    }
+    return {rid: patch for rid, patch in told.items() if patch}
 
 
 def _plain_text(value: str) -> str:

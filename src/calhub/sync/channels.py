@@ -9,7 +9,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import groupby
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from calhub.hub import accounts, channels, news
 from calhub.hub.accounts import Account
@@ -20,7 +20,9 @@ from calhub.ops import log
 from calhub.ops.secrets import forget, seal, unseal
 from calhub.providers.base import ProviderError, Trait
 from calhub.providers.push import Push, push_of
-from calhub.sync.engine import Connect
+
+if TYPE_CHECKING:
+    from calhub.sync.engine import Connect
 
 #: The kinds whose channels are made here. Notion's are made by hand (`calhub.daemon.webhooks`).
 KINDS: Final = ("google", "microsoft")
