@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from importlib.metadata import version
@@ -14,15 +16,18 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from calhub.api import problems
+from calhub.api.alerting import keep_telling
 from calhub.api.depends import SLOW_CALLS
 from calhub.api.gate import Gate
 from calhub.api.idempotency import Idempotency
+from calhub.api.measured import KEPT, Measured
 from calhub.api.openapi import describe
 from calhub.api.paging import Json
 from calhub.api.routes import (
     accounts,
     calendars,
     events,
+    governing,
     health,
     inbox,
     queries,
@@ -32,8 +37,9 @@ from calhub.api.routes import (
     syncing,
     webhooks,
 )
-from calhub.api.surroundings import Surroundings
+from calhub.api.surroundings import Surroundings, is_on
 from calhub.hub import replies
+from calhub.ops.metrics import Metrics
 
 ROOT: Final = "/api/v1"
 
@@ -47,6 +53,7 @@ ROUTERS: Final[Sequence[APIRouter]] = (
     rules.router,
     syncing.router,
     inbox.router,
+    governing.router,
     stream.router,
 )
 
@@ -73,8 +80,12 @@ def make_app(surroundings: Surroundings) -> FastAPI:
     )
     app.state.surroundings = surroundings
     app.state.slow = CapacityLimiter(SLOW_CALLS)
+    app.state.metrics = Metrics(surroundings.hub, lambda: surroundings.load())
+    app.state.queries = deque[float](maxlen=KEPT)
     app.state.pulse = stream.Pulse(surroundings.hub.path)
     routers = [*((ROOT, router) for router in ROUTERS), *(("", router) for router in OUTSIDE)]
+    if is_on(surroundings.setting("development")):
+        routers.append(("", health.debug))
     for prefix, router in routers:
         app.include_router(router, prefix=prefix)
     app.add_api_route(f"{ROOT}/openapi.json", _document, include_in_schema=False)
@@ -90,6 +101,7 @@ def make_app(surroundings: Surroundings) -> FastAPI:
         public=PUBLIC,
         files=(f"{ROOT}/import",),
     )
+    app.add_middleware(Measured, metrics=app.state.metrics, queries=app.state.queries, root=ROOT)
     if origins:
         app.add_middleware(
             CORSMiddleware, allow_origins=sorted(origins), allow_methods=["*"], allow_headers=["*"],
@@ -107,7 +119,11 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             replies.free_all(conn)
 
     await to_thread.run_sync(free)
-    yield
+    telling = asyncio.create_task(keep_telling(app.state.surroundings))
+    try:
+        yield
+    finally:
+        telling.cancel()
 
 
 def _document(request: Request) -> Response:

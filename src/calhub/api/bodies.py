@@ -170,3 +170,12 @@ class SyncOrder(Body):
 
 class Undo(Body):
     dry_run: bool = False
+
+
+class Validation(Body):
+    calendar: Name | None = None
+    full: bool = Field(False, description="Read everything from the remotes, not a sample.")
+
+
+class DryRun(Body):
+    on: bool

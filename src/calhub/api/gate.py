@@ -16,7 +16,7 @@ from calhub.api.auth import Asked, Auth, Caller, Wrong
 from calhub.api.limits import Mistakes, Rate
 from calhub.api.problems import Problem, problem_of, unexpected
 from calhub.api.surroundings import Surroundings
-from calhub.hub import tokens
+from calhub.hub import audit, tokens
 from calhub.hub.database import instant
 from calhub.hub.errors import HubError
 from calhub.ops import log
@@ -104,13 +104,19 @@ class Gate:
                 caller = await to_thread.run_sync(self._auth.caller, asked, now)
         except Wrong:
             self._mistakes.note(address, now)
+            await to_thread.run_sync(self._note_refusal, address)
             raise Problem(
                 401, "The credentials are not valid.", code="wrong-token",
                 headers={"WWW-Authenticate": 'Bearer error="invalid_token"'},
             ) from None  # fmt: skip
         self._take(caller.key, now)
         scope["caller"] = caller
+        audit.actor.set(caller.key)
         return receive
+
+    def _note_refusal(self, address: str) -> None:
+        with self._here.hub.transaction() as conn:
+            audit.note(conn, "credentials refused", address=address)
 
     def _is_public(self, path: str) -> bool:
         return any(path == each or (each.endswith("/") and path.startswith(each)) for each in self._public)

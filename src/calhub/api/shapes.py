@@ -296,3 +296,96 @@ class Busy(Shape):
 
 class Slot(Busy):
     minutes: int = Field(examples=[105])
+
+
+class Alive(Shape):
+    status: Literal["ok"]
+
+
+class AccountHealth(Shape):
+    name: str = Field(examples=["cloud"])
+    provider: str = Field(examples=["caldav"])
+    state: Literal["ok", "needs_login", "failing", "paused"]
+    error: str | None
+    signed_in: bool
+    token_until: Instant | None = Field(description="When the access token ends and is renewed; null: it has none.")
+    last_success: Instant | None
+    freshness_seconds: float | None
+    stale: bool
+    breaker: dict[str, Any]
+    score: float
+
+
+class Health(Shape):
+    status: Literal["ok", "degraded", "failing"]
+    score: float = Field(ge=0, le=1)
+    accounts: list[AccountHealth]
+    database: dict[str, Any] = Field(examples=[{"ok": True, "problem": None, "bytes": 1048576}])
+    scheduler: dict[str, Any] | None = Field(description="Null where no daemon runs.")
+    channels: list[dict[str, Any]]
+    disk: dict[str, Any]
+    dry_run: Instant | None
+
+
+class Hour(Shape):
+    hour: Instant = Field(examples=["2026-11-21T10:00:00.000Z"])
+    passes: int
+    succeeded: int
+    changes: int
+    mean_ms: float
+
+
+class History(Shape):
+    runs: list[Run]
+    hours: list[Hour] = Field(description="Hours with passes, oldest first.")
+    passes: int
+    success_rate: float | None = Field(description="Null where no pass ended in that time.")
+
+
+class Finding(Shape):
+    check: str = Field(examples=["times"])
+    calendar: str
+    uid: str | None
+    message: str
+
+
+class Validated(Shape):
+    ok: bool
+    findings: list[Finding]
+
+
+class DryRun(Shape):
+    on: bool
+    since: Instant | None
+    runs: list[Run] = Field(description="What a sync would do now; after switching it off, what was done.")
+
+
+class Criterion(Shape):
+    name: str = Field(examples=["propagation"])
+    unit: Literal["seconds", "share"]
+    target: float = Field(examples=[1.0])
+    value: float | None = Field(description="The 95th percentile in seconds, or a share; null: not measured yet.")
+    count: int = Field(description="Over so many measurements, the latest.")
+    status: Literal["met", "missed", "not measured yet"]
+    text: str
+
+
+class Criteria(Shape):
+    criteria: list[Criterion]
+
+
+class AuditEntry(Shape):
+    id: int
+    at: Instant
+    actor: str = Field(examples=["command line"])
+    what: str = Field(examples=["account added"])
+    facts: dict[str, Any]
+    hash: str
+
+
+class AuditVerdict(Shape):
+    ok: bool
+    entries: int
+    head: str
+    entry: int | None
+    message: str | None

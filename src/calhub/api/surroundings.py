@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
 from typing import Any
@@ -35,6 +35,7 @@ class Order:
 class Surroundings:
     """Everything the API needs. ``loopback``: bound to a loopback address only, so that no token is asked for.
 
+    ``load`` tells how the engine fares (`Front.load`), None without a daemon.
     ``sync`` makes the passes of an order and returns their run shapes; by default in the calling thread.
     ``setting`` reads a setting by name (see `calhub.cli.context.SETTINGS`). ``clock`` is Unix time in seconds.
     ``webhooks`` reads messages of services, where there is a daemon. Setting ``stopping`` ends all streams: a server
@@ -45,6 +46,7 @@ class Surroundings:
     setting: Callable[[str], str]
     zone_name: str = "UTC"
     loopback: bool = True
+    load: Callable[[], Mapping[str, Any] | None] = lambda: None
     sync: Callable[[Order], list[dict[str, Any]]] | None = None
     connect: Callable[[Account], Provider] | None = None
     webhooks: Webhooks | None = None
@@ -77,3 +79,8 @@ class Surroundings:
             workers=self.number("sync_workers"), derive=derive,
         )  # fmt: skip
         return [report.shape() for report in reports]
+
+
+def is_on(setting: str) -> bool:
+    """Whether a setting that is a switch is on."""
+    return setting.lower() in ("1", "true", "yes", "on")

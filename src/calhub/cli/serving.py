@@ -34,6 +34,7 @@ def serve(
 ) -> None:
     """Keep everything in step, until stopped with Ctrl-C or SIGTERM. SIGHUP reads the settings again."""
     import asyncio
+    import os
 
     from calhub.daemon.front import Front
     from calhub.hub.locks import daemon_lock
@@ -41,6 +42,8 @@ def serve(
 
     here = session(context)
     settings(here.home, public_url)  # wrong ones are complained of before anything begins
+    for name in ("LOG_FORMAT", "LOG_LEVEL"):  # the second process inherits them
+        os.environ[f"CALHUB_{name}"] = here.setting(name.lower())
     log.configure(here.home)
     with here.hub() as hub, daemon_lock(here.home), _listen(host, port) as sock:
         url = _url(sock)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import asdict
+from datetime import datetime, timedelta
 from typing import Any, Final
 
-from calhub.hub import accounts, inbox, rules, sql
+from calhub.hub import accounts, audit, inbox, modes, rules, sql
 from calhub.hub.database import instant
 from calhub.hub.errors import NotFound
 from calhub.hub.events import StoredEvent
@@ -58,6 +59,13 @@ def finish_run(
         "finished": now,
     }
     sql.update(conn, "run", run_id, values)
+    row = run_row(conn, run_id)
+    moved = {
+        f"{way} {what}": counts[way][what] for way in ("pulled", "pushed") for what in COUNTERS if counts[way][what]
+    }
+    if moved or status != "ok" or row["kind"] != "sync":  # a pass that found nothing to do is in the history only
+        what = "pass" if row["kind"] == "sync" else row["kind"]
+        audit.note(conn, what, run=run_id, account=row["account"], calendar=row["calendar"], status=status, **moved)
 
 
 def run_shape(row: Row) -> dict[str, Any]:
@@ -82,6 +90,30 @@ def history(conn: Connection, limit: int = 20, before: int | None = None) -> lis
     """The last runs, or those before the run with this id; newest first."""
     query = "SELECT * FROM run WHERE ? IS NULL OR id < ? ORDER BY id DESC LIMIT ?"
     return [run_shape(row) for row in conn.execute(query, (before, before, limit))]
+
+
+def trend(conn: Connection, now: datetime, hours: int) -> dict[str, Any]:
+    """Passes that ended in the last hours: ``{"hours", "passes", "success_rate"}``, by the hour (UTC) they began in.
+
+    A pass that a guard held has succeeded. ``changes`` counts events changed on either side.
+    """
+    rows = conn.execute(_TREND, (instant(now - timedelta(hours=hours)),)).fetchall()
+    passes, succeeded = (sum(row[name] for row in rows) for name in ("passes", "succeeded"))
+    return {
+        "hours": [{**dict(row), "mean_ms": round(row["mean_ms"], 1)} for row in rows],
+        "passes": passes,
+        "success_rate": succeeded / passes if passes else None,
+    }
+
+
+_CHANGES: Final = " + ".join(
+    f"coalesce(json_extract(counts, '$.{way}.{what}'), 0)" for way in ("pulled", "pushed") for what in COUNTERS
+)
+_TREND: Final = (
+    "SELECT substr(started, 1, 13) || ':00:00.000Z' AS hour, count(*) AS passes, "
+    f"sum(status <> 'failed') AS succeeded, sum({_CHANGES}) AS changes, avg(duration_ms) AS mean_ms "
+    "FROM run WHERE kind = 'sync' AND status IS NOT NULL AND started >= ? GROUP BY hour ORDER BY hour"
+)
 
 
 def last_id(conn: Connection) -> int:
@@ -181,6 +213,7 @@ def status(conn: Connection) -> dict[str, Any]:
         "dead_letters": sql.value(conn, "SELECT count(*) FROM retry WHERE next_try IS NULL"),
         "quarantined": inbox.quarantine_count(conn),
         "failures": failures(conn),
+        "dry_run": modes.dry_run_since(conn),
     }
 
 
@@ -234,6 +267,11 @@ def replica_shape(conn: Connection, of: accounts.Replica) -> dict[str, Any]:
         "error": of.error,
         "pending": pending(conn, of),
     }
+
+
+def age(moment: str | None, now: datetime) -> float | None:
+    """Seconds since an instant as the hub spells it; None where there is none."""
+    return None if moment is None else max((now - datetime.fromisoformat(moment)).total_seconds(), 0.0)
 
 
 def pending(conn: Connection, of: accounts.Replica) -> int:

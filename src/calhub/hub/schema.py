@@ -8,6 +8,7 @@ Wrong states are refused here, by constraints, rather than by the code that writ
 from sqlalchemy import (
     CheckConstraint,
     Column,
+    Float,
     ForeignKey,
     Index,
     Integer,
@@ -361,6 +362,35 @@ reply = Table(  # the API's answers to requests with an Idempotency-Key; see hub
     Column("at", Text, nullable=False),
     CheckConstraint("(status IS NULL) = (headers IS NULL) AND (status IS NULL) = (body IS NULL)", name="reply_whole"),
     Index("reply_at", "at"),
+)
+
+audit = Table(  # hash-chained; see hub/audit.py
+    "audit",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("at", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("what", Text, nullable=False),
+    Column("facts", Text, nullable=False),  # JSON
+    Column("hash", Text, nullable=False),
+)
+
+measure = Table(  # counters and histograms, summed up since the hub was made; see hub/measures.py
+    "measure",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("labels", Text, primary_key=True),  # JSON
+    Column("bound", Text, primary_key=True),  # of the bucket; "sum"; empty for a counter
+    Column("value", Float, nullable=False),
+)
+
+sample = Table(  # the latest single measurements
+    "sample",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("seconds", Float, nullable=False),
+    Index("sample_name", "name", "id"),
 )
 
 channel = Table(  # a service tells us of changes; see hub/channels.py

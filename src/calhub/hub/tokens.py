@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, cast
 
-from calhub.hub import sql
+from calhub.hub import audit, sql
 from calhub.hub.errors import NotFound
 from calhub.hub.sql import Connection, Row
 from calhub.ops.secrets import forget, seal, unseal
@@ -49,6 +49,7 @@ def create(conn: Connection, home: Path, scope: Scope, name: str, *, now: str) -
     sealed = seal(home, _owner(token_id), _SIGNING, signing_key(token))
     row = {"id": token_id, "name": name, "scope": scope, "hash": _hash(token), "signing": sealed, "created": now}
     sql.insert(conn, "token", row)
+    audit.note(conn, "token created", token=token_id, scope=scope)
     return {"id": token_id, "token": token, "scope": scope}
 
 
@@ -65,6 +66,7 @@ def revoke(conn: Connection, home: Path, token_id: int, *, now: str) -> dict[str
         raise NotFound(f"There is no token {token_id}.", "List them with: calhub token list")
     conn.execute("UPDATE token SET revoked = coalesce(revoked, ?) WHERE id = ?", (now, token_id))
     forget(home, _owner(token_id), _SIGNING, row["signing"])
+    audit.note(conn, "token revoked", token=token_id)
     return next(each for each in tokens(conn) if each["id"] == token_id)
 
 

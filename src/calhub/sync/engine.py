@@ -14,11 +14,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from itertools import groupby
 
-from calhub.hub import accounts, horizon, inbox, links, restored, runs
+from calhub.hub import accounts, horizon, inbox, links, measures, modes, restored, runs
 from calhub.hub.accounts import Account, Replica
 from calhub.hub.database import Hub
 from calhub.hub.errors import Busy, CorruptDatabase, HubError
 from calhub.hub.locks import account_lock, replica_lock
+from calhub.ops import samples, trace
 from calhub.providers.base import Provider, ProviderError, Trait
 from calhub.sync import turns
 from calhub.sync.connect import note_failure
@@ -171,12 +172,19 @@ class Session:
         for _ in range(_PUSH_ROUNDS):
             if self._derive is not None:
                 self._derive(self._hub)
+            if self._writes_are_stopped():
+                break
             moved = self._each(ready, push)
             ready = [each for each in ready if each.report.status == "ok"]
             if not moved:
                 break
         for each in passes:
             self._finish(each)
+
+    def _writes_are_stopped(self) -> bool:
+        """By the mode of the installation; a rehearsal writes nothing anyway, and is to show what there is to do."""
+        with self._hub.read() as conn:
+            return not self._dry_run and modes.dry_run_since(conn) is not None
 
     def _each(self, passes: Sequence[Pass], step: Callable[[Pass], bool]) -> list[Pass]:
         """Run a step of each pass, several accounts at once. Returns the passes for which it returned True."""
@@ -229,10 +237,14 @@ class Session:
         """Run one step of a pass; its failure is this pass's alone."""
         account_id = of.replica.account_id
         began, requests = time.monotonic(), of.provider.requests
+        facts = {"run": of.report.run_id, "replica": of.replica.id, "account": of.replica.account}
         try:
             if account_id in self._dead:
                 raise self._dead[account_id]
-            return step(of)
+            with trace.span(step.__name__.strip("_"), **facts) as told:
+                going_on = step(of)
+                told["status"] = of.report.status
+            return going_on
         except ProviderError as error:
             if error.trait in (Trait.LOGIN, Trait.RETRY, Trait.FATAL):
                 self._dead[account_id] = error
@@ -272,6 +284,8 @@ class Session:
             if of.completed:
                 accounts.update_replica(conn, of.replica.id, phase="steady")
                 restored.over(conn, of.replica.id)
+            if report.run_id is not None and not of.first_pass:
+                measures.note_delays(conn, report.run_id)
         self._record(report)
 
     def _record(self, report: RunReport) -> None:
@@ -281,6 +295,9 @@ class Session:
                 conn, report.run_id, status=report.status, counts=report.counts, errors=report.errors,
                 requests=report.requests, duration_ms=report.duration_ms, now=self._hub.now(),
             )  # fmt: skip
+            if not self._dry_run:  # else this is a copy of the hub
+                measures.note_run(conn, report.run_id)
+                measures.store(conn, samples.here.drain())
 
 
 def _one_by_one(progress: Progress) -> Progress:

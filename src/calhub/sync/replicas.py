@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from contextlib import closing
 from typing import Any
 
-from calhub.hub import accounts, runs
+from calhub.hub import accounts, audit, runs
 from calhub.hub.accounts import Account, Calendar, Replica
 from calhub.hub.database import Hub
 from calhub.hub.errors import InvalidValue, NotFound
@@ -100,6 +100,10 @@ def remove(hub: Hub, replica: str) -> Replica:
 
 def _save(conn: Connection, replica: Replica, columns: Mapping[str, Any]) -> dict[str, Any]:
     accounts.update_replica(conn, replica.id, **columns)
+    settings = columns.get("settings", replica.settings)
+    changed = {name for name in settings if settings[name] != replica.settings.get(name)}
+    changed |= columns.keys() - {"settings", "cursor", "error"}
+    audit.note(conn, "replica changed", replica=replica.id, calendar=replica.calendar, changed=sorted(changed))
     return runs.replica_shape(conn, accounts.replica(conn, replica.id))
 
 

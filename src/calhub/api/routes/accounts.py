@@ -12,7 +12,7 @@ from calhub.api import bodies, shapes
 from calhub.api.depends import Here, Slowly, needs
 from calhub.api.paging import Cursor, Json, Limit, page
 from calhub.api.problems import Problem
-from calhub.api.surroundings import Surroundings
+from calhub.api.surroundings import Surroundings, is_on
 from calhub.hub import accounts, runs
 from calhub.providers.base import ProviderError
 from calhub.providers.pinned import SETTING
@@ -57,7 +57,7 @@ async def add_account(here: Here, slowly: Slowly, body: bodies.AccountNew) -> Re
 
 
 def _allows_private(here: Surroundings) -> bool:
-    return here.setting("allow_private_networks").lower() in ("1", "true", "yes", "on")
+    return is_on(here.setting("allow_private_networks"))
 
 
 def accounts_path(name: str) -> str:
