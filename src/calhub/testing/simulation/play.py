@@ -383,7 +383,11 @@ class Simulation:
         """A decision about whole events: every token of them may stay or go."""
         self.edits += len(uids)
         places = [self.world.contents, *(remote.contents for remote in self.names.values())]
-        families = {self.ledger.family(content) for place in places for uid, content in place.items() if uid in uids}
+        with self.world.hub.read() as conn:  # tombstones too: a service may know the event by another UID
+            stored = [events.event(conn, self.world.calendar.id, uid, deleted=True) for uid in uids]
+        decided = [each.content for each in stored if each is not None]
+        decided += [content for place in places for uid, content in place.items() if uid in uids]
+        families = {self.ledger.family(content) for content in decided}
         found = [tokens(each) for place in places for each in place.values() if self.ledger.family(each) in families]
         self.ledger.decided(set().union(*found))
 
