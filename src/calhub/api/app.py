@@ -82,6 +82,7 @@ def make_app(surroundings: Surroundings) -> FastAPI:
     app.state.slow = CapacityLimiter(SLOW_CALLS)
     app.state.metrics = Metrics(surroundings.hub, lambda: surroundings.load())
     app.state.queries = deque[float](maxlen=KEPT)
+    app.state.slow_seconds = surroundings.number("alert_slow_seconds")
     app.state.pulse = stream.Pulse(surroundings.hub.path)
     routers = [*((ROOT, router) for router in ROUTERS), *(("", router) for router in OUTSIDE)]
     if is_on(surroundings.setting("development")):
@@ -119,7 +120,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             replies.free_all(conn)
 
     await to_thread.run_sync(free)
-    telling = asyncio.create_task(keep_telling(app.state.surroundings))
+    telling = asyncio.create_task(keep_telling(app.state.surroundings, app.state.slow_seconds))
     try:
         yield
     finally:

@@ -86,7 +86,7 @@ def _app(here: Session, front: Front, *, loopback: bool) -> ASGIApp:
     return make_app(
         Surroundings(
             hub=front.hub, setting=here.setting, zone_name=here.zone_name, loopback=loopback, webhooks=front.webhooks,
-            sync=lambda order: front.order(asdict(order)), stopping=front.stopping,
+            sync=lambda order: front.order(asdict(order)), stopping=front.stopping, load=lambda: front.load,
         )
     )  # fmt: skip
 
