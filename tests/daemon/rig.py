@@ -27,7 +27,7 @@ from calhub.hub.database import Hub
 from calhub.testing.davserver import CALENDAR, PASSWORD, USERNAME, DavServer
 
 #: For conditions that come true in a moment on a machine with nothing else to do.
-DEADLINE: Final = 20.0
+DEADLINE: Final = 60.0
 
 Contents = dict[str, Content]
 
