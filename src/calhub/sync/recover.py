@@ -68,7 +68,7 @@ def _agree_on_what_shows(conn: Connection, of: Pass, intent: Intent) -> None:
         return
     difference = diff(intent.content, seen.content)
     ours = diff(intent.before or {}, intent.content)
-    shown = {path: change for path, change in ours.items() if path not in difference}
+    shown = {path: change for path, change in ours.items() if apply(seen.content, {path: change}) == seen.content}
     if not shown or (intent.state == "stale" and shown != ours):
         return
     missing = dropped(difference)  # sent once more; where the service drops it again, its answer says so
