@@ -298,10 +298,6 @@ class Slot(Busy):
     minutes: int = Field(examples=[105])
 
 
-class Alive(Shape):
-    status: Literal["ok"]
-
-
 class AccountHealth(Shape):
     name: str = Field(examples=["cloud"])
     provider: str = Field(examples=["caldav"])
