@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 import pytest
+from fastapi.routing import APIRoute
 
+from calhub.api.app import ROUTERS
 from calhub.calendar.event import FIELDS
 from calhub.cli.context import SETTINGS, Setting
 from calhub.providers.registry import KINDS
@@ -66,12 +69,37 @@ def test_commands_in_pages_exist() -> None:
     assert unknown == []
 
 
+def test_routes_are_documented() -> None:
+    """Every route of the API is in the table of docs/api.md, and nothing else is."""
+    there = {
+        (method, route.path_format)
+        for router in ROUTERS
+        for route in router.routes
+        if isinstance(route, APIRoute)
+        for method in route.methods or ()
+    }
+
+    assert set(_documented_routes()) == there
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_lead_somewhere(page: Path) -> None:
     """Links between the pages name a file, and a heading in it, that exist."""
     broken = [link for link in LINK.findall(page.read_text()) if "://" not in link and not _exists(page, link)]
 
     assert broken == []
+
+
+def _documented_routes() -> Iterator[tuple[str, str]]:
+    """From rows such as ``| `GET`, `PUT /events/{uid}`, `GET /status` | ... |``."""
+    for cell in re.findall(r"^\| (`[A-Z].*?) \|", (ROOT / "docs" / "api.md").read_text(), re.MULTILINE):
+        methods: list[str] = []
+        for span in re.findall(r"`([^`]+)`", cell):
+            method, _, path = span.partition(" ")
+            methods.append(method)
+            if path:
+                yield from ((each, path) for each in methods)
+                methods = []
 
 
 def _example_lines(page: Path) -> list[str]:

@@ -84,13 +84,15 @@ class Folder:
         folder.mkdir()
         return folder
 
-    def put(self, calendar: str, uid: str, title: str, start: str = "20261123T090000Z") -> None:
+    def put(
+        self, calendar: str, uid: str, title: str, start: str = "20261123T090000Z", modified: str | None = None
+    ) -> None:
         """Write an event of an hour, replacing it."""
         end = start[:9] + f"{int(start[9:11]) + 1:02d}" + start[11:]
         lines = [
             "BEGIN:VCALENDAR", "VERSION:2.0", "PRODID:-//test//EN", "BEGIN:VEVENT", f"UID:{uid}",
-            "DTSTAMP:20261101T000000Z", f"DTSTART:{start}", f"DTEND:{end}", f"SUMMARY:{title}", "END:VEVENT",
-            "END:VCALENDAR", "",
+            "DTSTAMP:20261101T000000Z", f"DTSTART:{start}", f"DTEND:{end}", f"SUMMARY:{title}",
+            *([f"LAST-MODIFIED:{modified}"] if modified else []), "END:VEVENT", "END:VCALENDAR", "",
         ]  # fmt: skip
         (self.path / calendar / f"{uid}.ics").write_text("\r\n".join(lines), encoding="utf-8")
 

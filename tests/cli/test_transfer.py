@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from tests.cli.conftest import Calhub
 
-from calhub.cli.transfer import _LARGE
+from calhub.hub.transfer import _LARGE
 
 HEAD = "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//test//EN\r\n"
 TAIL = "END:VCALENDAR\r\n"

@@ -42,6 +42,15 @@ ROWS: dict[str, dict[str, Any]] = {
     "run": {"id": 1, "account": "home", "calendar": "Work", "remote": "R", "started": "t"},
     "rule": {"id": 1, "kind": "mirror", "key": "k", "source_id": 1, "target_id": 9, "created": "t"},
     "copy": {"rule_id": 1, "source_uid": "u", "part": "", "uid": "c", "face": "{}"},
+    "token": {"id": 1, "name": "n", "scope": "read", "hash": "h", "signing": "aesgcm:", "created": "t"},
+    "reply": {"caller": "c", "key": "k", "request": "r", "status": 201, "headers": "{}", "body": b"{}", "at": "t"},
+    "audit": {"id": 1, "at": "t", "actor": "", "what": "pass", "facts": "{}", "hash": "h"},
+    "measure": {"name": "n", "labels": "{}", "bound": "", "value": 1.0},
+    "sample": {"id": 1, "name": "n", "seconds": 1.0},
+    "channel": {
+        "id": 1, "account_id": 1, "replica_id": 1, "remote_id": "/r", "address": "u", "state": "open", "sealed": "s",
+        "due": "t",
+    },
     "meta": {"key": "k", "value": "v"},
 }  # fmt: skip
 
@@ -94,6 +103,13 @@ WRONG: list[tuple[str, str, dict[str, Any]]] = [
     ("rule.key", "rule", {"id": 2, "kind": "publish"}),
     ("rule_one_per_pair", "rule", {"id": 2, "key": "l"}),
     ("copy_uid", "copy", {"source_uid": "v"}),
+    ("token_scope", "token", {"id": 2, "hash": "i", "scope": "root"}),
+    ("token.hash", "token", {"id": 2}),
+    ("reply_whole", "reply", {"key": "l", "status": None}),
+    ("reply_whole", "reply", {"key": "l", "headers": None}),
+    ("reply_whole", "reply", {"key": "l", "body": None}),
+    ("channel_state", "channel", {"id": 2, "state": "ajar"}),
+    ("channel_error", "channel", {"id": 2, "state": "refused"}),
 ]
 
 #: Columns that name a row of another table.

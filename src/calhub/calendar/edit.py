@@ -8,13 +8,13 @@ Every bad input raises `InvalidEvent` with one sentence; nothing is changed in p
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import date, datetime, time, timedelta
-from email.utils import getaddresses
 from typing import Any, Final
 
 from calhub.calendar import move, recurrence, zones
+from calhub.calendar.details import set_attendees, set_details, texts
 from calhub.calendar.event import RECURRENCE_UNIT, TIME_UNIT, Content, InvalidEvent
 from calhub.calendar.fields import used_zones
 from calhub.calendar.following import hand_on, rebase
@@ -31,8 +31,6 @@ _PLAIN_DURATION: Final = re.compile(
 _ISO_DURATION: Final = re.compile(
     r"P(?:(\d{1,4})W)?(?:(\d{1,5})D)?(?:T(?=\d)(?:(\d{1,6})H)?(?:(\d{1,7})M)?(?:(\d{1,8})S)?)?"
 )
-_ADDRESS: Final = re.compile(r"[^@\s<>,;]+@[^@\s<>,;]+")
-_CONTROL: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
 def new_content(
@@ -47,16 +45,19 @@ def new_content(
     location: str | None = None,
     description: str | None = None,
     attendees: Iterable[str] = (),
+    details: Mapping[str, Any] | None = None,
 ) -> Content:
     """A new event. It is all-day too where ``start`` is a date; without end it lasts an hour, or a day.
 
     ``time_zone`` None: floating, or UTC for a start with an offset. ``end`` is exclusive, also for all-day events.
+    ``details`` are further fields, see `calhub.calendar.details`.
     """
     if not title.strip():
         raise InvalidEvent("An event needs a title.")
     content = _timed({}, start, end, duration, all_day, time_zone)
-    content |= _texts(title=title, location=location, description=description)
-    _set_attendees(content, attendees)
+    content |= texts(title=title, location=location, description=description)
+    set_attendees(content, attendees)
+    set_details(content, details or {})
     if rrule:
         content["rrule"] = _read_rrule(rrule, content)
     recurrence.validate(content)
@@ -76,13 +77,15 @@ def edit_content(
     location: str | None = None,
     description: str | None = None,
     attendees: Iterable[str] | None = None,
+    details: Mapping[str, Any] | None = None,
 ) -> Content:
     """The event changed where an argument is given; an empty text clears the field, an empty rrule ends the series.
 
     A new start takes the end along unless that is given, too; a date moves a timed event to that day. A series
     takes its exceptions, overrides and UNTIL along by the same wall time. ``time_zone`` alone keeps the wall time.
     ``attendees`` not empty replaces the list (who stays keeps status and role); one empty address clears it.
-    A new rrule drops the exceptions and overrides of instances that are no more.
+    A new rrule drops the exceptions and overrides of instances that are no more. ``details`` are further fields, see
+    `calhub.calendar.details`.
     """
     result = dict(content)
     if any(value is not None for value in (start, end, duration, time_zone)) or all_day:
@@ -91,8 +94,9 @@ def edit_content(
     for name, text in (("title", title), ("location", location), ("description", description)):
         if text is not None:
             result.pop(name, None)
-    result |= _texts(title=title, location=location, description=description)
-    _set_attendees(result, attendees or ())
+    result |= texts(title=title, location=location, description=description)
+    set_attendees(result, attendees or ())
+    set_details(result, details or {})
     if rrule is not None:
         result = _with_rrule(result, rrule)
     if "zones" in result:
@@ -380,32 +384,3 @@ def read_duration(text: str) -> tuple[int, int]:
         raise InvalidEvent("The duration is not one such as 90m, 1h30m, 2d or PT1H.")
     weeks, days, hours, minutes, seconds = (int(number or 0) for number in match.groups())
     return weeks * 7 + days, hours * _HOUR + minutes * 60 + seconds
-
-
-def _texts(**texts: str | None) -> Content:
-    result = {}
-    for name, text in texts.items():
-        if text is not None and _CONTROL.search(text):
-            raise InvalidEvent(f"The {name} has control characters.")
-        if text and text.strip():
-            result[name] = text.replace("\r\n", "\n") if name == "description" else " ".join(text.split())
-    return result
-
-
-def _set_attendees(content: Content, attendees: Iterable[str]) -> None:
-    """Replace the attendees, if any are given."""
-    given = [text.strip() for text in attendees]
-    if not given:
-        return
-    known = content.get("attendees", {})
-    content.pop("attendees", None)
-    result = {}
-    for text in filter(None, given):
-        people = getaddresses([re.sub(r"(?i)\bmailto:", "", text)])
-        name, address = people[0] if len(people) == 1 else ("", "")
-        if not _ADDRESS.fullmatch(address) or _CONTROL.search(name):
-            raise InvalidEvent("An attendee is not an address such as ann@example.org or Ann <ann@example.org>.")
-        address = address.lower()
-        result[address] = known.get(address, {}) | ({"name": name} if name else {})
-    if result:
-        content["attendees"] = dict(sorted(result.items()))

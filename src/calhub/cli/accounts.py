@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import closing
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from calhub.cli import times
-from calhub.cli.context import Session, session
+from calhub.cli.context import session
 from calhub.cli.failures import CommandError, usage
 from calhub.cli.output import Json, emit, note, table
 
@@ -17,8 +15,6 @@ if TYPE_CHECKING:
     from calhub.cli.credentials import Credentials
     from calhub.hub.accounts import Account
     from calhub.hub.database import Hub
-    from calhub.hub.sql import Connection
-    from calhub.providers.base import RemoteCalendar
     from calhub.providers.vault import MemoryVault
 
 app = typer.Typer(help="Accounts: sign in at services, and see what is there.")
@@ -54,31 +50,17 @@ def add(
     json: Json = False,
 ) -> None:
     """Sign in, and attach the account's calendars. Keeps nothing when that fails."""
-    from calhub.cli.credentials import collect, forget_all, seal_all, sign_in
-    from calhub.hub import accounts, runs
+    from calhub.cli.credentials import collect
+    from calhub.sync import accounts
 
     here = session(context)
-    _check_new_name(here, name)
+    with here.hub() as hub, hub.read() as conn:
+        accounts.check_new_name(conn, name)  # before anybody is asked for a password
     _check_device(provider, device_code)
     given = collect(provider, url=url, username=username, password_stdin=password_stdin, file=credentials)
     vault = _unlock(provider, given, device_code=device_code, browser=browser)
-    connection, remotes = sign_in(provider, given.settings, vault)
-    with closing(connection), here.hub() as hub:
-        writable = connection.capabilities.writable
-        chosen = choose(remotes, calendars)
-        sealed = seal_all(here, name, vault.load())
-        try:
-            with hub.transaction() as conn:
-                account = accounts.add_account(conn, name, provider, given.settings, hub.now())
-                accounts.replace_secrets(conn, account.id, sealed)
-                replicas = [_attach(conn, hub, account, remote, writable) for remote in chosen]
-                document: dict[str, Any] = {
-                    "account": runs.account_shape(conn, account),
-                    "replicas": [runs.replica_shape(conn, each) for each in replicas],
-                }
-        except BaseException:
-            forget_all(here, name, sealed)
-            raise
+    with here.hub() as hub:
+        document = accounts.add(hub, provider, name, given.settings, vault, calendars)
 
     def render() -> None:
         rows = [(each["id"], each["calendar"], each["remote_name"], each["direction"]) for each in document["replicas"]]
@@ -86,62 +68,6 @@ def add(
         table(("Replica", "Calendar", "Remote", "Direction"), rows, empty="No calendar attached.")
 
     emit(document, json, render)
-
-
-def _check_new_name(here: Session, name: str) -> None:
-    """Before anybody is asked for a password."""
-    from calhub.hub import accounts
-
-    if not name.strip():
-        raise usage("The name of the account is empty.", "Give it a name.")
-    with here.hub() as hub, hub.read() as conn:
-        if any(each.name == name for each in accounts.accounts(conn)):
-            raise usage(
-                f'There is an account "{name}" already.',
-                f"Choose another name, or give it new credentials: calhub account login {name}",
-            )
-
-
-def choose(remotes: Sequence[RemoteCalendar], asked: str) -> list[RemoteCalendar]:
-    """The remote calendars that ``all``, ``none`` or a list of names and ids means. Raises a usage error otherwise."""
-    if asked == "all":
-        return list(remotes)
-    if asked == "none":
-        return []
-    # a name may hold commas itself
-    words = [asked] if any(asked in (each.id, each.name) for each in remotes) else asked.split(",")
-    chosen = [find_remote(remotes, word.strip()) for word in words if word.strip()]
-    return list({each.id: each for each in chosen}.values())
-
-
-def find_remote(remotes: Sequence[RemoteCalendar], name: str) -> RemoteCalendar:
-    """The remote calendar with this id, or the only one of this name. Raises a usage error with the candidates."""
-    found = [each for each in remotes if each.id == name] or [each for each in remotes if each.name == name]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        raise usage(
-            f'Several remote calendars are called "{name}".',
-            f"Name one by its id: {', '.join(each.id for each in found)}.",
-        )
-    there = ", ".join(each.name for each in remotes) or "none"
-    raise usage(f'The account has no remote calendar "{name}".', f"There is: {there}.")
-
-
-def _attach(conn: Connection, hub: Hub, account: Account, remote: RemoteCalendar, writable: bool) -> Any:
-    from calhub.hub import accounts
-
-    name = accounts.free_calendar_name(conn, remote.name, account.name)
-    calendar = accounts.add_calendar(conn, name, hub.now(), color=remote.color, time_zone=remote.time_zone)
-    return accounts.add_replica(
-        conn, calendar.id, account.id, remote.id, remote.name, hub.now(),
-        access=remote.access, direction="both" if can_write(remote, writable) else "pull",
-    )  # fmt: skip
-
-
-def can_write(remote: RemoteCalendar, writable: bool) -> bool:
-    """Whether the service and the rights in this calendar let us write."""
-    return writable and remote.access in ("owner", "writer")
 
 
 @app.command("list")
@@ -159,26 +85,11 @@ def list_(context: typer.Context, json: Json = False) -> None:
 @app.command("remotes")
 def remotes(context: typer.Context, name: Name, json: Json = False) -> None:
     """The account's remote calendars, attached or not."""
-    from calhub.hub import accounts
+    from calhub.sync import accounts
 
     here = session(context)
     with here.hub() as hub:
-        with hub.read() as conn:
-            account = accounts.account(conn, name)
-            attached = {each.remote_id: each.calendar for each in accounts.replicas(conn, account_id=account.id)}
-        with closing(here.connector(hub)(account)) as connection:
-            there = connection.discover()
-    found = [
-        {
-            "id": each.id,
-            "name": each.name,
-            "access": each.access,
-            "color": each.color,
-            "time_zone": each.time_zone,
-            "calendar": attached.get(each.id),
-        }
-        for each in there
-    ]
+        found = accounts.remotes(hub, here.connector(hub), name)
     rows = [(each["name"], each["access"], each["calendar"], each["id"]) for each in found]
     emit(found, json, lambda: table(("Name", "Access", "Calendar", "Id"), rows, empty="The account has no calendars."))
 
@@ -187,39 +98,19 @@ def remotes(context: typer.Context, name: Name, json: Json = False) -> None:
 def check(context: typer.Context, name: Name, json: Json = False) -> None:
     """Sign in and list the calendars, without changing anything; keeps the account's state up to date."""
     from calhub.hub import accounts, runs
-    from calhub.providers.base import ProviderError
+    from calhub.sync.accounts import probe
 
     here = session(context)
     with here.hub() as hub:
         with hub.read() as conn:
             account = accounts.account(conn, name)
-        error = probe(here, hub, account)
+        error = probe(hub, here.connector(hub), account)
         with hub.read() as conn:
             shape = runs.account_shape(conn, accounts.account(conn, account.id))
-    if isinstance(error, ProviderError):
+    if error is not None:
         raise CommandError(error.message, error.hint or f"Sign in again with: calhub account login {name}") from error
     row = (shape["name"], shape["provider"], shape["state"], shape["calendars"])
     emit(shape, json, lambda: table(("Name", "Provider", "State", "Calendars"), [row], empty=""))
-
-
-def probe(here: Session, hub: Hub, account: Account) -> Any:
-    """Try to sign in and store how the account fares. Returns the `ProviderError`, or None when all is well."""
-    from calhub.hub.accounts import set_account_state
-    from calhub.providers.base import ProviderError
-    from calhub.sync.connect import note_failure
-
-    failure: ProviderError | None = None
-    try:
-        with closing(here.connector(hub)(account)) as connection:
-            connection.discover()
-    except ProviderError as error:
-        failure = error
-    with hub.transaction() as conn:
-        if failure is None:
-            set_account_state(conn, account.id, "ok", None)
-        else:
-            note_failure(conn, account, failure)
-    return failure
 
 
 @app.command("login")
@@ -234,9 +125,10 @@ def login(
     json: Json = False,
 ) -> None:
     """Sign in anew: in the browser, or with a new password or token. The old one is kept when that fails."""
-    from calhub.cli.credentials import collect, forget_all, seal_all, sign_in
+    from calhub.cli.credentials import collect
     from calhub.hub import accounts, runs
     from calhub.hub.breaker import Breaker
+    from calhub.sync.accounts import forget_all, seal_all, sign_in
     from calhub.sync.connect import HubVault
 
     here = session(context)
@@ -252,7 +144,7 @@ def login(
         connection, _ = sign_in(account.provider, given.settings, vault)
         connection.close()
         with HubVault(hub, account).lock():  # a pass that renews the old token now must not save it after ours
-            sealed = seal_all(here, account.name, vault.load())
+            sealed = seal_all(here.home, account.name, vault.load())
             with hub.transaction() as conn:
                 old = accounts.sealed_secrets(conn, account.id)
                 accounts.set_account_settings(conn, account.id, given.settings)
@@ -260,7 +152,7 @@ def login(
                 accounts.set_account_state(conn, account.id, "ok", None)
                 accounts.set_breaker(conn, account.id, Breaker())
                 shape = runs.account_shape(conn, accounts.account(conn, account.id))
-            forget_all(here, account.name, {key: text for key, text in old.items() if key not in sealed})
+            forget_all(here.home, account.name, {key: text for key, text in old.items() if key not in sealed})
     emit(shape, json, lambda: note(f"Signed in at {shape['name']}."))
 
 
@@ -341,27 +233,14 @@ def remove(
     Calendars that no other account holds leave the hub, except those with changes that have not reached the service:
     they would be lost.
     """
-    from calhub.cli.credentials import forget_all
-    from calhub.hub import accounts, runs
+    from calhub.sync import accounts
 
-    here = session(context)
-    with here.hub() as hub:
-        with hub.transaction() as conn:
-            account = accounts.account(conn, name)
-            sealed = accounts.sealed_secrets(conn, account.id)
-            mine = accounts.replicas(conn, account_id=account.id)
-            kept = {each.calendar_id for each in mine if keep_events or runs.pending(conn, each)}
-            accounts.remove_account(conn, account.id)
-            gone = {each.calendar_id: each.calendar for each in mine if each.calendar_id not in kept}
-            gone = {key: title for key, title in gone.items() if not accounts.replicas(conn, calendar_id=key)}
-            for key in gone:
-                accounts.remove_calendar(conn, key)
-        forget_all(here, account.name, sealed)
-    left = sorted({each.calendar for each in mine} - set(gone.values()))
+    with session(context).hub() as hub:
+        document = accounts.remove(hub, name, keep_events=keep_events)
 
     def render() -> None:
-        note(f"Removed {account.name}; at the service everything is as it was.")
-        if left:
-            note(f"Still in the hub: {', '.join(left)}.")
+        note(f"Removed {document['removed']}; at the service everything is as it was.")
+        if document["kept"]:
+            note(f"Still in the hub: {', '.join(document['kept'])}.")
 
-    emit({"removed": account.name, "calendars": list(gone.values()), "kept": left}, json, render)
+    emit(document, json, render)

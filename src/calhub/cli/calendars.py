@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping
-from contextlib import ExitStack, closing
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from calhub.cli.context import Session, confirm, session
-from calhub.cli.failures import CommandError, usage
+from calhub.cli.context import confirm, session
+from calhub.cli.failures import usage
 from calhub.cli.output import Json, emit, note, table
 
 if TYPE_CHECKING:
-    from calhub.hub.accounts import Calendar, Replica
-    from calhub.hub.database import Hub
-    from calhub.hub.rules import Rule
-    from calhub.hub.sql import Connection
+    from calhub.sync.calendars import Removal
 
 app = typer.Typer(help="Calendars of the hub.")
 
@@ -102,105 +95,28 @@ def remove(
 
     The rules from and to the calendar go with it, and so do the copies made from it, but with --keep-remote.
     """
-    from calhub.hub import accounts
+    from calhub.sync import calendars
 
     here = session(context)
     with here.hub() as hub:
         with hub.read() as conn:
-            calendar = accounts.calendar(conn, name)
-            parts = [] if keep_remote else _linked(conn, calendar)
-            copies = {} if keep_remote else _copies(conn, calendar)
-        number = sum(len(part.items) for part in parts)
-        lost = _lost(parts, copies)
+            removal = calendars.plan_removal(conn, name, keep_remote=keep_remote)
+        lost = _lost(removal)
         if lost:
             confirm(f"Delete {lost}?", yes, "Use --keep-remote to remove the calendar from the hub only.")
-            _delete_remote(here, hub, parts)
-        with hub.transaction() as conn:
-            gone = _remove_rules(conn, calendar, hub.now(), keep_copies=keep_remote)
-            accounts.remove_calendar(conn, calendar.id)
+        gone = calendars.remove(hub, here.connector(hub), removal)
     for each in gone:
         note(f"Removed rule {each.id} ({each.kind}) from {each.source} to {each.target}.")
-    document = {"removed": calendar.name, "deleted_at_remotes": number}
-    emit(document, json, lambda: note(f"Removed {calendar.name}; {number} events were deleted at remotes."))
+    title, number = removal.calendar.name, removal.number
+    document = {"removed": title, "deleted_at_remotes": number}
+    emit(document, json, lambda: note(f"Removed {title}; {number} events were deleted at remotes."))
 
 
-def _copies(conn: Connection, calendar: Calendar) -> dict[str, int]:
-    """How many copies rules have made of the calendar's events, by the calendar they are in."""
-    from calhub.hub import rules
-
-    counted: Counter[str] = Counter()
-    for rule in rules.rules(conn, calendar_id=calendar.id):
-        if rule.source_id == calendar.id:
-            counted[rule.target] += rules.copy_count(conn, rule.id)
-    return +counted
-
-
-def _lost(parts: list[_Part], copies: Mapping[str, int]) -> str:
+def _lost(removal: Removal) -> str:
     """What will be deleted elsewhere, for a question; empty if nothing."""
-    number = sum(len(part.items) for part in parts)
-    where = ", ".join(f"{part.replica.remote_name} ({part.replica.account})" for part in parts if part.items)
-    found = [f"{number} events at {where}"] if number else []
-    if copies:
-        found.append(f"{sum(copies.values())} copies of its events in {', '.join(copies)}")
+    parts = [part for part in removal.parts if part.items]
+    where = ", ".join(f"{part.replica.remote_name} ({part.replica.account})" for part in parts)
+    found = [f"{removal.number} events at {where}"] if parts else []
+    if removal.copies:
+        found.append(f"{sum(removal.copies.values())} copies of its events in {', '.join(removal.copies)}")
     return " and ".join(found)
-
-
-def _remove_rules(conn: Connection, calendar: Calendar, now: str, *, keep_copies: bool) -> list[Rule]:
-    """Remove the rules from and to a calendar that is to go itself, with all copies in it."""
-    from calhub.hub import rules
-
-    found = rules.rules(conn, calendar_id=calendar.id)
-    for each in found:
-        kept = keep_copies or each.target_id == calendar.id
-        rules.remove_rule(conn, each.id, keep_copies=kept, now=now)
-    return found
-
-
-@dataclass
-class _Part:
-    """What one remote calendar holds of the calendar: (UID, remote id, version last seen)."""
-
-    replica: Replica
-    items: list[tuple[str, str, str | None]] = field(default_factory=list)
-
-
-def _linked(conn: Connection, calendar: Calendar) -> list[_Part]:
-    from calhub.hub import accounts
-
-    query = (
-        "SELECT e.uid, l.remote_id, l.version FROM link l JOIN event e ON e.id = l.event_id "
-        "WHERE l.replica_id = ? ORDER BY l.id"
-    )
-    parts = []
-    for replica in accounts.replicas(conn, calendar_id=calendar.id):
-        if replica.direction != "pull" and replica.access in ("owner", "writer"):
-            parts.append(_Part(replica, [tuple(row) for row in conn.execute(query, (replica.id,))]))
-    return parts
-
-
-def _delete_remote(here: Session, hub: Hub, parts: list[_Part]) -> None:
-    """Delete each item on the condition that it is as we last saw it. Repeating this after a failure is harmless:
-    what is gone already counts as done. Raises `CommandError` when something had to stay."""
-    from calhub.hub import accounts
-    from calhub.hub.locks import replica_lock
-    from calhub.providers.base import Done
-
-    left: list[str] = []
-    with ExitStack() as stack:
-        for part in parts:
-            stack.enter_context(replica_lock(hub.home, part.replica.id))
-        for part in parts:
-            if not part.items:
-                continue
-            with hub.read() as conn:
-                account = accounts.account(conn, part.replica.account)
-            with closing(here.connector(hub)(account)) as provider:
-                for uid, remote_id, version in part.items:
-                    outcome = provider.delete(part.replica.remote_id, remote_id, expected=version)
-                    if not isinstance(outcome, Done):
-                        left.append(uid)
-    if left:
-        raise CommandError(
-            f"{len(left)} events could not be deleted, so the calendar stays: {', '.join(left[:5])}.",
-            "They were changed at the remote or refused. Run calhub sync and try again, or use --keep-remote.",
-        )

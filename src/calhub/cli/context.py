@@ -43,6 +43,21 @@ SETTINGS: Final = (
     Setting("keep_days", "30", "For how many days `cleanup` keeps runs and changes, however many; default: 30."),
     Setting("sync_timeout", "", "Seconds after which a sync stops at the next safe point; default: none."),
     Setting("sync_workers", "4", "How many accounts a sync works on at the same time."),
+    Setting("api_rate", "6000", "Requests a minute that a token, or an address, may make."),
+    Setting("cors_origins", "", "Web pages that may use the API, such as https://a.example,https://b.example."),
+    Setting("alert_urls", "", "Where to tell what needs a person: addresses of Apprise, with spaces between."),
+    Setting("alert_slow_seconds", "60", "Passes that take longer on average, in an hour, are told."),
+    Setting("log_format", "json", "json or pretty: how `calhub serve` writes its log."),
+    Setting("log_level", "info", "debug, info, warning or error: what `calhub serve` writes to its log."),
+    Setting("development", "", "true: the API also shows events as they are stored, to tokens of the scope admin."),
+    Setting("target_propagation", "1", "Seconds a change may take to the hub, or from there; see /api/v1/criteria."),
+    Setting("target_query", "0.01", "Seconds an answer of the API to a question to the hub may take."),
+    Setting("target_writes", "0.999", "The share of writes to remotes that are to be done."),
+    Setting("target_consistency", "0.99", "The share of events that are to say the same in the hub and at remotes."),
+    Setting("target_detection", "0.1", "Seconds until a change at a remote is to be noticed."),
+    Setting("allow_private_networks", "", "true: accounts added through the API may be in private networks."),
+    Setting("public_url", "", "Where services reach `calhub serve`, to tell of changes; default: nowhere."),
+    Setting("serve_passes", "50", "How many accounts `calhub serve` works on at the same time, 1 to 200; default: 50."),
 )
 
 
@@ -110,8 +125,10 @@ class Session:
     @contextmanager
     def hub(self) -> Iterator[Hub]:
         """The open hub, made where there is none yet."""
+        from calhub.hub import audit
         from calhub.hub.database import Hub
 
+        audit.actor.set("command line")
         with Hub.open(self.home) as hub:
             yield hub
 

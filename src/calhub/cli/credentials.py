@@ -9,19 +9,13 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import unquote, urlsplit, urlunsplit
+from typing import TYPE_CHECKING, Any
 
-from calhub.cli.failures import CommandError, usage
+from calhub.cli.failures import usage
 from calhub.cli.output import note
 
 if TYPE_CHECKING:
-    from calhub.cli.context import Session
-    from calhub.providers.base import Provider, RemoteCalendar
-    from calhub.providers.vault import Vault
-
-#: Keys of a credentials file that are kept sealed; all others are settings.
-SECRETS: Final = frozenset({"password", "token", "client_secret", "refresh_token", "access_token"})
+    pass
 
 
 @dataclass(frozen=True)
@@ -46,6 +40,7 @@ def collect(
     Raises usage errors for a file that is no JSON object of texts, and where something is missing.
     """
     from calhub.providers.oauth_services import SERVICES
+    from calhub.sync.accounts import SECRETS, settle
 
     known = known or Credentials({}, {})
     if password_stdin and file == "-":
@@ -59,13 +54,9 @@ def collect(
         settings["username"] = username
     if password_stdin:
         secrets["password"] = _from_stdin()
-    if provider == "folder":
-        _settle_folder(settings)
-    elif provider == "caldav":
-        _split_url(settings, secrets)
+    settle(provider, settings, secrets)
+    if provider == "caldav":
         _ask_caldav(settings, secrets)
-    elif provider == "feed" and not settings.get("url"):
-        raise usage("A feed needs its address.", "Give it with --url.")
     elif provider in SERVICES:
         _settle_oauth(provider, settings, secrets)
     return Credentials(settings, secrets)
@@ -108,35 +99,7 @@ def _from_stdin() -> str:
     return password
 
 
-def _settle_folder(settings: dict[str, str]) -> None:
-    url = settings.get("url")
-    if not url:
-        raise usage("A folder account needs its folder.", "Give it with --url PATH.")
-    if not url.startswith("file:"):
-        # a relative path would mean another folder for the next command
-        settings["url"] = str(Path(url).expanduser().absolute())
-
-
-def _split_url(settings: dict[str, str], secrets: dict[str, str]) -> None:
-    """Take ``user:password@`` out of an address: settings are stored in clear."""
-    url = settings.get("url", "")
-    try:
-        parts = urlsplit(url)
-        user, password = parts.username, parts.password
-    except ValueError:
-        raise usage("The address is not a URL.", "Write it like https://cal.example.org/.") from None
-    if user is None and password is None:
-        return
-    settings["url"] = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
-    if user:
-        settings.setdefault("username", unquote(user))
-    if password:
-        secrets.setdefault("password", unquote(password))
-
-
 def _ask_caldav(settings: dict[str, str], secrets: dict[str, str]) -> None:
-    if not settings.get("url"):
-        raise usage("A CalDAV account needs the address of its server.", "Give it with --url.")
     if "token" in secrets:
         return
     if not settings.get("username"):
@@ -193,51 +156,3 @@ def _open_browser(url: str) -> None:
     finally:
         os.dup2(kept, 1)
         os.close(kept)
-
-
-def sign_in(provider: str, settings: Mapping[str, str], vault: Vault) -> tuple[Provider, list[RemoteCalendar]]:
-    """Connect and discover. The caller closes the provider, and keeps what is in the vault then: the service may have
-    replaced a token. Raises `CommandError` when signing in fails.
-    """
-    from calhub.providers import registry
-    from calhub.providers.base import ProviderError, Trait
-
-    if provider not in registry.KINDS:
-        raise usage(f"There is no provider {provider!r}.", f"Use one of: {', '.join(registry.KINDS)}.")
-    try:
-        connection = registry.connect(provider, settings, vault)
-    except ProviderError as error:
-        raise CommandError(error.message, error.hint) from error
-    try:
-        return connection, connection.discover()
-    except BaseException as error:
-        connection.close()
-        if isinstance(error, ProviderError):
-            hint = _sign_in_hint(provider) if error.trait is Trait.LOGIN else "Check the address."
-            raise CommandError(error.message, error.hint or hint) from error
-        raise
-
-
-def _sign_in_hint(provider: str) -> str:
-    from calhub.providers.oauth_services import SERVICES
-
-    if provider not in SERVICES:
-        return "Check user name and password."
-    if provider == "notion":
-        return "Check the token in the credentials."
-    return "Leave refresh_token out of the credentials, to sign in in the browser."
-
-
-def seal_all(here: Session, name: str, secrets: Mapping[str, str]) -> dict[str, str]:
-    """The secrets sealed for the account of this name, to be stored with it. `forget_all` takes them back."""
-    from calhub.ops.secrets import seal
-
-    return {key: seal(here.home, name, key, value) for key, value in secrets.items()}
-
-
-def forget_all(here: Session, name: str, sealed: Mapping[str, str]) -> None:
-    """Take sealed secrets out of the system's keychain, which no transaction of ours undoes."""
-    from calhub.ops.secrets import forget
-
-    for key, text in sealed.items():
-        forget(here.home, name, key, text)

@@ -70,12 +70,15 @@ def restore(
 
     Afterwards each replica reads its remote anew: what the backup does not know of was not deleted.
     """
-    from calhub.hub import backup
+    from calhub.hub import audit, backup
 
-    home = session(context).home
+    here = session(context)
+    home = here.home
     if not file.is_file():
         raise usage(f"There is no file {file}.", f"Backups are in {home / 'backups'}.")
     replaced = backup.restore(home, file)
+    with here.hub() as hub, hub.transaction() as conn:
+        audit.note(conn, "database restored", file=str(file))
     document = {"file": str(file), "replaced": None if replaced is None else str(replaced)}
     kept = "" if replaced is None else f" The one before is {replaced}."
     emit(document, json, lambda: note(f"{file} is the hub now.{kept} Next: calhub sync"))

@@ -130,15 +130,15 @@ def _database(here: Session) -> Shape:
 
 
 def _accounts(here: Session, hub: Hub) -> Iterator[Shape]:
-    from calhub.cli.accounts import probe
     from calhub.hub import accounts
+    from calhub.sync.accounts import probe
 
     with hub.read() as conn:
         found = accounts.accounts(conn)
     for account in found:
-        error = probe(here, hub, account)
+        error = probe(hub, here.connector(hub), account)
         hint = (error.hint if error else "") or f"Try: calhub account login {account.name}"
-        yield _check(f"account {account.name}", error and error.message, hint, fine="signed in")
+        yield _check(f"account {account.name}", error.message if error else None, hint, fine="signed in")
 
 
 def _waiting(hub: Hub) -> Shape:

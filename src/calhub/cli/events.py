@@ -131,7 +131,7 @@ def edit(
 
     --following ends the series before that instance and prints the new series that goes on from there.
     """
-    from calhub.calendar.edit import edit_content, edit_occurrence, split_following
+    from calhub.sync import edits
 
     changes = _given(
         title=title, start=start, end=end, duration=duration, all_day=all_day, time_zone=time_zone, rrule=rrule,
@@ -139,19 +139,10 @@ def edit(
     )  # fmt: skip
     if not changes:
         raise usage("Nothing to change.", "Name at least one option; see calhub event edit --help")
-    _one_of(occurrence, following)
     here = session(context)
     with here.hub() as hub:
         stored = _find(hub, uid, calendar)
-        key = stored.uid
-        if occurrence is not None:
-            changed = {key: edit_occurrence(stored.content, occurrence, **changes)}
-        elif following is not None:
-            earlier, later = split_following(stored.content, following)
-            key = str(uuid4())
-            changed = {key: edit_content(later, **changes), stored.uid: earlier}
-        else:
-            changed = {key: edit_content(stored.content, **changes)}
+        key, changed = edits.change(stored, changes, occurrence=occurrence, following=following)
         _write(here, hub, stored.calendar_id, changed, atomic)
         _mention_rule(hub, stored)
         _show(hub, stored.calendar_id, key, json)
@@ -160,11 +151,6 @@ def edit(
 def _given(**options: Any) -> dict[str, Any]:
     # an option that may be repeated arrives as an empty list when it is not there
     return {name: value for name, value in options.items() if value is not None and value != []}
-
-
-def _one_of(occurrence: str | None, following: str | None) -> None:
-    if occurrence is not None and following is not None:
-        raise usage("--occurrence and --following exclude each other.", "Name one of them.")
 
 
 @app.command("delete")
@@ -178,17 +164,12 @@ def delete(
     json: Json = False,
 ) -> None:
     """Delete an event, one instance of a series, or an instance and all after it."""
-    from calhub.calendar.edit import delete_occurrence, split_following
+    from calhub.sync import edits
 
-    _one_of(occurrence, following)
     here = session(context)
     with here.hub() as hub:
         stored = _find(hub, uid, calendar)
-        content: Content | None = None
-        if occurrence is not None:
-            content = delete_occurrence(stored.content, occurrence)
-        elif following is not None:
-            content, _ = split_following(stored.content, following)
+        content = edits.without(stored, occurrence=occurrence, following=following)
         _write(here, hub, stored.calendar_id, {stored.uid: content}, atomic)
         _mention_rule(hub, stored)
     emit({"deleted": [stored.uid]}, json, lambda: note(f"Deleted{' from' if content else ''} {stored.uid}."))
@@ -203,18 +184,14 @@ def move(
     json: Json = False,
 ) -> None:
     """Move an event to another calendar; its UID stays."""
-    from calhub.hub import accounts, events
+    from calhub.hub import accounts
+    from calhub.sync import edits
 
     with session(context).hub() as hub:
         stored = _find(hub, uid, calendar)
         with hub.transaction() as conn:
             goal = accounts.calendar(conn, target)
-            if goal.id == stored.calendar_id:
-                raise usage(f'The event is in "{goal.name}" already.', "Name another calendar.")
-            if events.event(conn, goal.id, stored.uid) is not None:
-                raise usage(f'"{goal.name}" has an event "{stored.uid}" already.', "Delete one of the two first.")
-            events.put_event(conn, goal.id, stored.uid, stored.content, now=hub.now())
-            events.delete_event(conn, stored.id, now=hub.now())
+            edits.move(conn, stored, goal, now=hub.now())
         _mention_rule(hub, stored)
         _show(hub, goal.id, stored.uid, json)
 
@@ -244,50 +221,18 @@ def _mention_rule(hub: Hub, stored: StoredEvent) -> None:
 
 def _write(here: Session, hub: Hub, calendar_id: int, changed: Mapping[str, Content | None], atomic: bool) -> None:
     """Put (or with None delete) events, all or none of them; with ``atomic`` also at the remotes."""
-    from calhub.hub import events
+    from calhub.sync import edits
 
-    if atomic:
-        _write_atomically(here, hub, calendar_id, changed)
-        return
-    with hub.transaction() as conn:
-        for uid, content in changed.items():
-            if content is not None:
-                events.put_event(conn, calendar_id, uid, content, now=hub.now())
-            elif (stored := events.event(conn, calendar_id, uid)) is not None:
-                events.delete_event(conn, stored.id, now=hub.now())
-
-
-def _write_atomically(here: Session, hub: Hub, calendar_id: int, changed: Mapping[str, Content | None]) -> None:
-    """One event after the other; when a later one fails, the earlier ones are put back, atomically too."""
-    from calhub.hub import events
-    from calhub.sync import atomic
-
-    connect = here.connector(hub)
-    with hub.read() as conn:
-        before = {uid: events.event(conn, calendar_id, uid) for uid in changed}
-    done: list[str] = []
-    try:
-        for uid, content in changed.items():
-            atomic.write(hub, connect, calendar_id, uid, content)
-            done.append(uid)
-    except BaseException:
-        for uid in reversed(done):
-            old = before[uid]
-            atomic.write(hub, connect, calendar_id, uid, None if old is None else old.content)
-        raise
+    edits.write(hub, calendar_id, changed, connect=here.connector(hub) if atomic else None)
 
 
 def _show(hub: Hub, calendar_id: int, uid: str, json: bool) -> None:
-    from calhub.calendar.render import event_shape
-    from calhub.hub import accounts, events, runs
+    from calhub.hub import events, runs
 
     with hub.read() as conn:
         stored = events.event(conn, calendar_id, uid)
         assert stored is not None  # just found or written
-        shape = event_shape(
-            stored.uid, stored.content, calendar=accounts.calendar(conn, calendar_id).name, rev=stored.rev,
-            updated=stored.updated, remotes=runs.remotes_of(conn, stored.id),
-        )  # fmt: skip
+        shape = runs.event_shape(conn, stored)
     emit(shape, json, lambda: _print(shape))
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import sys
-import traceback
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -98,27 +97,14 @@ def _of_damage(home: Path | None) -> CommandError | None:
 
 def _unexpected(error: BaseException, home: Path | None) -> CommandError:
     if home is not None:
-        record(error, home)
+        from calhub.ops import log
+
+        log.configure(home)
+        log.record(error, "cli")
     return CommandError(
         "Something unexpected happened; this is a fault of calhub.",
         "Run: calhub doctor" + (f"; details are in {home / 'log' / 'calhub.log'}" if home is not None else ""),
     )
-
-
-def record(error: BaseException, home: Path) -> None:
-    """Log where an error arose: kinds and places in the code. Its message stays out: it may quote an event."""
-    from calhub.ops import log
-
-    chain: list[str] = []
-    cause: BaseException | None = error
-    while cause is not None:
-        chain.append(f"{type(cause).__module__}.{type(cause).__qualname__}")
-        chain += [
-            f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(cause.__traceback__)
-        ]
-        cause = cause.__cause__ or cause.__context__
-    log.configure(home)
-    log.get("cli").error("unexpected error", trace=chain)
 
 
 def swallow_broken_pipe() -> None:

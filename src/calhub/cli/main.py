@@ -22,6 +22,7 @@ from calhub.cli.output import clean, styled, write_json
 #: Commands of their own: name -> (module, function). In the order of ``calhub --help``.
 COMMANDS: Final = {
     "sync": ("syncing", "sync"),
+    "serve": ("serving", "serve"),
     "agenda": ("queries", "agenda"),
     "search": ("queries", "search"),
     "import": ("transfer", "import_"),
@@ -47,6 +48,8 @@ GROUPS: Final = {
     "conflict": ("inbox", "conflict"),
     "hold": ("inbox", "hold"),
     "quarantine": ("inbox", "quarantine"),
+    "token": ("tokens", "app"),
+    "audit": ("audit", "app"),
     "db": ("database", "app"),
 }
 

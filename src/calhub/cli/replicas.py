@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import closing
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -13,10 +12,7 @@ from calhub.cli.failures import usage
 from calhub.cli.output import Json, emit, note, table
 
 if TYPE_CHECKING:
-    from calhub.hub.accounts import Calendar, Replica
-    from calhub.hub.database import Hub
-    from calhub.hub.sql import Connection
-    from calhub.providers.base import Provider, RemoteCalendar
+    pass
 
 app = typer.Typer(help="Replicas: which calendar goes with which remote calendar, and how.")
 
@@ -72,69 +68,16 @@ def add(
     json: Json = False,
 ) -> None:
     """Tie a calendar to a remote calendar. One remote calendar has at most one replica."""
-    from calhub.hub import accounts, runs
+    from calhub.sync import replicas
 
-    if (remote is None) == (create is None):
-        raise usage("Name one remote calendar, or a new one with --create.", "See: calhub account remotes ACCOUNT")
     settings = _settings(past, future, guard_share, guard_number, invitations, property, create_properties, series)
     here = session(context)
     with here.hub() as hub:
-        with hub.read() as conn:
-            owner = accounts.account(conn, account)
-        with closing(here.connector(hub)(owner)) as provider:
-            target = _target(hub, provider, owner.id, remote, create)
-            way = _direction(provider, target, direction)
-        with hub.transaction() as conn:
-            chosen = _calendar(conn, hub, calendar, target)
-            made = accounts.add_replica(
-                conn, chosen.id, owner.id, target.id, target.name, hub.now(),
-                access=target.access, direction=way, conflicts=conflicts or "merge", settings=settings,
-            )  # fmt: skip
-            shape = runs.replica_shape(conn, made)
+        shape = replicas.add(
+            hub, here.connector(hub), calendar, account,
+            remote=remote, create=create, direction=direction, conflicts=conflicts, settings=settings,
+        )  # fmt: skip
     emit(shape, json, lambda: _show([shape]))
-
-
-def _target(hub: Hub, provider: Provider, account_id: int, remote: str | None, create: str | None) -> RemoteCalendar:
-    """The remote calendar meant, made where ``--create`` asks for it."""
-    from calhub.cli.accounts import find_remote
-    from calhub.hub import accounts
-
-    if remote is not None:
-        found = find_remote(provider.discover(), remote)
-        with hub.read() as conn:
-            for other in accounts.replicas(conn, account_id=account_id):
-                if other.remote_id == found.id:
-                    raise usage(
-                        f'"{found.name}" is tied to the calendar "{other.calendar}" already (replica {other.id}).',
-                        f"Free it first, nothing is deleted by that: calhub replica remove {other.id}",
-                    )
-        return found
-    if not provider.capabilities.create_calendars:
-        raise usage("This account cannot make calendars.", "Make it at the service, then name it here.")
-    assert create is not None
-    if not create.strip():
-        raise usage("The name of the new remote calendar is empty.", "Give it a name.")
-    return provider.create_calendar(create)
-
-
-def _direction(provider: Provider, target: RemoteCalendar, asked: str | None) -> str:
-    from calhub.cli.accounts import can_write
-
-    if can_write(target, provider.capabilities.writable):
-        return asked or "both"
-    if asked in ("both", "push"):
-        raise usage(f'"{target.name}" takes no writes.', "Use --direction pull.")
-    return "pull"
-
-
-def _calendar(conn: Connection, hub: Hub, name: str, target: RemoteCalendar) -> Calendar:
-    from calhub.hub import accounts
-    from calhub.hub.errors import NotFound
-
-    try:
-        return accounts.calendar(conn, name)
-    except NotFound:
-        return accounts.add_calendar(conn, name, hub.now(), color=target.color, time_zone=target.time_zone)
 
 
 def _settings(
@@ -201,21 +144,6 @@ def _show(found: Sequence[dict[str, Any]]) -> None:
     table(columns, rows, empty="No replica yet: calhub replica add CALENDAR ACCOUNT REMOTE")
 
 
-def _save(conn: Connection, replica_id: int, **columns: Any) -> dict[str, Any]:
-    from calhub.hub import accounts, runs
-
-    accounts.update_replica(conn, replica_id, **columns)
-    return runs.replica_shape(conn, accounts.replica(conn, replica_id))
-
-
-def _set_state(context: typer.Context, name: str, state: str, json: bool) -> None:
-    from calhub.hub import accounts
-
-    with session(context).hub() as hub, hub.transaction() as conn:
-        shape = _save(conn, accounts.replica(conn, name).id, state=state, error=None)
-    emit(shape, json, lambda: _show([shape]))
-
-
 @app.command("set")
 def set_(
     context: typer.Context,
@@ -233,35 +161,12 @@ def set_(
     json: Json = False,
 ) -> None:
     """Change how a replica syncs; what is not named stays."""
-    from calhub.hub import accounts
+    from calhub.sync import replicas
 
     changed = _settings(past, future, guard_share, guard_number, invitations, property, create_properties, series)
-    columns: dict[str, Any] = {
-        name: value for name, value in (("direction", direction), ("conflicts", conflicts)) if value is not None
-    }
-    if not columns and not changed:
-        raise usage("Nothing to set.", "Name at least one option; see calhub replica set --help")
-    with session(context).hub() as hub, hub.transaction() as conn:
-        old = accounts.replica(conn, replica)
-        _check_direction(old, direction)
-        if changed:
-            columns["settings"] = old.settings | _with_properties(old, changed)
-        if changed.keys() & {"past", "future", "series"}:
-            # another window, or other rows, mean another listing: the cursor stands for the old one
-            columns["cursor"] = None
-        shape = _save(conn, old.id, **columns)
+    with session(context).hub() as hub:
+        shape = replicas.change(hub, replica, direction=direction, conflicts=conflicts, settings=changed)
     emit(shape, json, lambda: _show([shape]))
-
-
-def _check_direction(old: Replica, direction: str | None) -> None:
-    if direction in ("both", "push") and old.access not in ("owner", "writer"):
-        raise usage(f'"{old.remote_name}" takes no writes.', "Its owner would have to give you the right to change it.")
-
-
-def _with_properties(old: Replica, changed: dict[str, Any]) -> dict[str, Any]:
-    if "properties" not in changed:
-        return changed
-    return changed | {"properties": old.settings.get("properties", {}) | changed["properties"]}
 
 
 @app.command("pause")
@@ -279,9 +184,16 @@ def resume(context: typer.Context, replica: Id, json: Json = False) -> None:
 @app.command("remove")
 def remove(context: typer.Context, replica: Id, json: Json = False) -> None:
     """Untie the calendar from the remote calendar. Nothing is deleted, neither in the hub nor at the remote."""
-    from calhub.hub import accounts
+    from calhub.sync import replicas
 
-    with session(context).hub() as hub, hub.transaction() as conn:
-        old = accounts.replica(conn, replica)
-        accounts.remove_replica(conn, old.id)
+    with session(context).hub() as hub:
+        old = replicas.remove(hub, replica)
     emit({"removed": old.id}, json, lambda: note(f"{old.calendar} and {old.remote_name} go separate ways now."))
+
+
+def _set_state(context: typer.Context, name: str, state: str, json: bool) -> None:
+    from calhub.sync import replicas
+
+    with session(context).hub() as hub:
+        shape = replicas.set_state(hub, name, state)
+    emit(shape, json, lambda: _show([shape]))

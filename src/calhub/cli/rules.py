@@ -174,18 +174,13 @@ def _pairs(calendars: Sequence[str], both: bool, mesh: bool) -> list[tuple[str, 
 
 
 def _add(hub: Hub, kind: Kind, pairs: Iterable[tuple[str, str]], given: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Store all of the rules, or none of them."""
-    from calhub.hub import rules
-    from calhub.rules import options
+    from calhub.rules import manage
 
-    options.read(kind, given)
-    with hub.transaction() as conn:
-        before = {each.id for each in rules.rules(conn)}
-        made = [rules.add_rule(conn, kind, source, target, given, hub.now()) for source, target in pairs]
-        shapes = [rules.rule_shape(conn, each) for each in made]
-    for each in made:
-        if each.id in before:
-            note(f"Rule {each.id} from {each.source} to {each.target} was there already: it has these options now.")
+    shapes, known = manage.add(hub, kind, pairs, given)
+    for each in known:
+        note(
+            f"Rule {each['id']} from {each['source']} to {each['target']} was there already: it has these options now."
+        )
     return shapes
 
 
@@ -255,19 +250,14 @@ def remove(
 @app.command("preview")
 def preview_(context: typer.Context, rule: Id, json: Json = False) -> None:
     """What a rule would do now, copy by copy, with the hub as it is. Changes nothing."""
-    from calhub.rules.derive import preview
+    from calhub.rules import manage
 
     with session(context).hub() as hub:
-        steps = preview(hub, rule)
-    counted: Counter[str] = Counter(step.op for step in steps)
-    document = {
-        "rule": rule, "creates": counted["create"], "updates": counted["update"], "deletes": counted["delete"],
-        "plan": [{"op": step.op, "uid": step.uid, "title": step.title, "fields": list(step.fields)} for step in steps],
-    }  # fmt: skip
+        document = manage.preview_shape(hub, rule)
 
     def render() -> None:
-        rows = [(step.op, step.title, ", ".join(step.fields), step.uid) for step in steps]
+        rows = [(step["op"], step["title"], ", ".join(step["fields"]), step["uid"]) for step in document["plan"]]
         table(("What", "Title", "Fields", "Copy"), rows, empty="")
-        note(f"A sync now {_counts(counted)}.")
+        note(f"A sync now {_counts({name: document[name + 's'] for name in ('create', 'update', 'delete')})}.")
 
     emit(document, json, render)

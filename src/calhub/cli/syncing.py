@@ -118,7 +118,18 @@ def perform(
             deadline=None if seconds is None else time.monotonic() + seconds, workers=workers,
             progress=_loud(progress, say) if say else progress, derive=_derive,
         )  # fmt: skip
+        if not dry_run:
+            _alert(here, hub)
         return Ended(reports, _waiting(hub, reports), len(resting))
+
+
+def _alert(here: Session, hub: Hub) -> None:
+    """Tell what somebody should see to, where addresses for that are set: nobody looks at the output of cron."""
+    urls = here.setting("alert_urls").split()
+    if urls:
+        from calhub.ops import alerts
+
+        alerts.check(hub, urls, here.number("alert_slow_seconds"))
 
 
 def _derive(hub: Hub) -> None:

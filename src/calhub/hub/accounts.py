@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Final, TypeVar
 
-from calhub.hub import sql
+from calhub.hub import audit, sql
 from calhub.hub.breaker import Breaker
 from calhub.hub.database import instant
 from calhub.hub.errors import Ambiguous, InvalidValue, NotFound
@@ -33,6 +33,13 @@ class Schedule:
     interval: int = 0
 
 
+def schedule_of(settings: Mapping[str, Any]) -> Schedule:
+    """The schedule that an account's settings say."""
+    kept = settings.get(_SCHEDULE)
+    # a credentials file may have a key of this name too, but only with a text
+    return Schedule(**kept) if isinstance(kept, dict) else Schedule()
+
+
 @dataclass(frozen=True)
 class Account:
     """Settings at one provider; secrets are kept apart (`sealed_secrets`)."""
@@ -46,9 +53,7 @@ class Account:
 
     @property
     def schedule(self) -> Schedule:
-        kept = self.settings.get(_SCHEDULE)
-        # a credentials file may have a key of this name too, but only with a text
-        return Schedule(**kept) if isinstance(kept, dict) else Schedule()
+        return schedule_of(self.settings)
 
 
 @dataclass(frozen=True)
@@ -112,6 +117,7 @@ def add_account(conn: Connection, name: str, provider: str, settings: Mapping[st
     _check_name("account", name, sql.value(conn, "SELECT EXISTS (SELECT 1 FROM account WHERE name = ?)", (name,)))
     values = {"name": name, "provider": provider, "settings": dumps(settings), "created": now}
     sql.insert(conn, "account", values)
+    audit.note(conn, "account added", account=name, provider=provider)
     return account(conn, name)
 
 
@@ -130,12 +136,22 @@ def accounts(conn: Connection) -> list[Account]:
 
 def set_account_state(conn: Connection, account_id: int, state: str, error: str | None) -> None:
     """Set how the account fares (``ok``, ``needs_login``, ``failing``, ``paused``) and why."""
+    old = account(conn, account_id)
     sql.update(conn, "account", account_id, {"state": state, "error": error})
+    if state == "needs_login" and old.state != state:
+        audit.note(conn, "sign-in lost", account=old.name)
+    if state == "ok" and old.state == "needs_login":
+        audit.note(conn, "sign-in works again", account=old.name)
 
 
 def set_account_settings(conn: Connection, account_id: int, settings: Mapping[str, Any]) -> None:
     """Replace the account's settings."""
+    old = account(conn, account_id)
     sql.update(conn, "account", account_id, {"settings": dumps(settings)})
+    names = {*old.settings, *settings}
+    changed = sorted(name for name in names if old.settings.get(name) != settings.get(name))
+    if changed:
+        audit.note(conn, "account changed", account=old.name, changed=changed)
 
 
 def set_schedule(conn: Connection, of: Account, schedule: Schedule) -> None:
@@ -165,6 +181,7 @@ def remove_account(conn: Connection, account_id: int) -> None:
     """Remove the account, its secrets and its replicas; calendars and their events stay, and every remote as it is."""
     for one in replicas(conn, account_id=account_id):
         remove_replica(conn, one.id)
+    audit.note(conn, "account removed", account=account(conn, account_id).name)
     conn.execute("DELETE FROM account WHERE id = ?", (account_id,))
 
 
@@ -178,6 +195,7 @@ def set_secret(conn: Connection, account_id: int, name: str, sealed: str) -> Non
 def replace_secrets(conn: Connection, account_id: int, sealed: Mapping[str, str]) -> None:
     """Make these, by name and as sealed, all the secrets of the account."""
     conn.execute("DELETE FROM secret WHERE account_id = ?", (account_id,))
+    audit.note(conn, "signed in", account=account(conn, account_id).name)
     for name, text in sealed.items():
         set_secret(conn, account_id, name, text)
 
@@ -196,6 +214,7 @@ def add_calendar(
     """Store a new, empty calendar. Raises `InvalidValue` for an empty name or one that is taken."""
     _check_name("calendar", name, _calendar_exists(conn, name))
     values = {"name": name, "color": color, "time_zone": time_zone, "created": now}
+    audit.note(conn, "calendar added", calendar=name)
     return Calendar(sql.insert(conn, "calendar", values), name, color, time_zone)
 
 
@@ -220,6 +239,7 @@ def rename_calendar(conn: Connection, calendar_id: int, name: str) -> None:
     """
     taken = "SELECT EXISTS (SELECT 1 FROM calendar WHERE name = ? AND id != ?)"
     _check_name("calendar", name, sql.value(conn, taken, (name, calendar_id)))
+    audit.note(conn, "calendar renamed", calendar=calendar(conn, calendar_id).name, to=name)
     sql.update(conn, "calendar", calendar_id, {"name": name})
     conn.execute("UPDATE rule SET stale = 1 WHERE source_id = ?", (calendar_id,))
 
@@ -228,6 +248,7 @@ def remove_calendar(conn: Connection, calendar_id: int) -> None:
     """Remove the calendar with its replicas and events, without tombstones; every remote stays as it is."""
     for one in replicas(conn, calendar_id=calendar_id):
         remove_replica(conn, one.id)
+    audit.note(conn, "calendar removed", calendar=calendar(conn, calendar_id).name)
     conn.execute("DELETE FROM event_search WHERE rowid IN (SELECT id FROM event WHERE calendar_id = ?)", (calendar_id,))
     conn.execute("DELETE FROM event WHERE calendar_id = ?", (calendar_id,))
     conn.execute("DELETE FROM calendar WHERE id = ?", (calendar_id,))
@@ -286,7 +307,9 @@ def add_replica(
         "settings": dumps(settings or {}),
         "created": now,
     }
-    return replica(conn, sql.insert(conn, "replica", values))
+    made = replica(conn, sql.insert(conn, "replica", values))
+    audit.note(conn, "replica added", replica=made.id, calendar=made.calendar, account=made.account, remote=remote_name)
+    return made
 
 
 def replica(conn: Connection, id_or_remote_name: int | str) -> Replica:
@@ -324,6 +347,8 @@ def remove_replica(conn: Connection, replica_id: int) -> None:
 
     Tombstones that only this replica's links kept are removed with them.
     """
+    old = replica(conn, replica_id)
+    audit.note(conn, "replica removed", replica=old.id, calendar=old.calendar, account=old.account)
     linked = sql.column(conn, _TOMBSTONES_LINKED, (replica_id,))
     conn.execute("DELETE FROM link WHERE replica_id = ?", (replica_id,))
     conn.execute("DELETE FROM replica WHERE id = ?", (replica_id,))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
@@ -75,11 +75,50 @@ def agenda(
     if not isinstance(source, sqlite3.Connection):
         with reader(source) as db:
             return agenda(db, start_ts, end_ts, calendar_id, zone=zone)
-    local = _Local(zone)
-    found = [(local.key(row), row) for row in _rows(source, start_ts, end_ts, calendar_id, local)]
-    found.sort(key=lambda pair: pair[0])
     names = _calendar_names(source)
-    return [_shape(row, names) for _, row in found]
+    return [_shape(row, names) for _, row in _sorted_rows(source, start_ts, end_ts, calendar_id, _Local(zone))]
+
+
+def agenda_page(
+    db: sqlite3.Connection,
+    start_ts: int,
+    end_ts: int,
+    calendar_id: int | None = None,
+    *,
+    zone: tzinfo | None = None,
+    after: list[Any] | None = None,
+    limit: int,
+) -> tuple[list[Shape], list[Any] | None]:
+    """A part of an `agenda`, and where it ended: the ``after`` of the next part, None with the last one."""
+    rows = _sorted_rows(db, start_ts, end_ts, calendar_id, _Local(zone))
+    if after is not None:
+        rows = [pair for pair in rows if pair[0] > tuple(after)]
+    names = _calendar_names(db)
+    last = list(rows[limit - 1][0]) if len(rows) > limit else None
+    return [_shape(row, names) for _, row in rows[:limit]], last
+
+
+def busy_times(
+    db: sqlite3.Connection, start_ts: int, end_ts: int, calendar_ids: Sequence[int], *, zone: tzinfo | None = None
+) -> list[tuple[int, int]]:
+    """When the occurrences of these calendars (of all where none is named) keep somebody busy: ``(start, end)`` each.
+
+    Cancelled ones do not. Times without offset are those of the clock in ``zone``.
+    """
+    local = _Local(zone)
+    found = []
+    for row in _rows(db, start_ts, end_ts, None, local):
+        if row[_BUSY] != 0 and row[_STATUS] != "cancelled" and (not calendar_ids or row[0] in calendar_ids):
+            found.append((local.instant(row, _START_TS), local.instant(row, _END_TS)))
+    return found
+
+
+def _sorted_rows(
+    db: sqlite3.Connection, start_ts: int, end_ts: int, calendar_id: int | None, local: _Local
+) -> list[tuple[_Key, _Row]]:
+    found = [(local.key(row), row) for row in _rows(db, start_ts, end_ts, calendar_id, local)]
+    found.sort(key=lambda pair: pair[0])
+    return found
 
 
 def search(
@@ -137,7 +176,10 @@ def match_expression(query: str) -> str:
 # Rows: (calendar id, uid, recurrence id, title, start, end, location, status, busy, start_ts, end_ts)
 
 _Row = tuple[Any, ...]
+_Key = tuple[int, str, str, int, str]  # start, title, uid, calendar id, recurrence id
 _START: Final = 4
+_STATUS: Final = 7
+_BUSY: Final = 8
 _START_TS: Final = 9
 _END_TS: Final = 10
 
@@ -162,12 +204,14 @@ class _Local:
         end = ALWAYS[1] if end_ts is None else end_ts
         return _Range(start, end, self.wall(start), self.wall(end))
 
-    def key(self, row: _Row) -> tuple[int, str, str]:
-        """Where an occurrence stands in the reader's day."""
-        start_ts = row[_START_TS]
-        if self._zone is not None and len(row[_START]) < _ZONED:
-            start_ts = self._instant(start_ts)
-        return start_ts, row[3], row[1]
+    def key(self, row: _Row) -> _Key:
+        """Where an occurrence stands in the reader's day; no two have the same place."""
+        return self.instant(row, _START_TS), row[3], row[1], row[0], row[2] or ""
+
+    def instant(self, row: _Row, column: int) -> int:
+        """The start or end of an occurrence, as the reader's clock reads it where it has no offset."""
+        ts: int = row[column]
+        return self._instant(ts) if self._zone is not None and len(row[_START]) < _ZONED else ts
 
     def _instant(self, wall: int) -> int:
         known = self._instants.get(wall)

@@ -12,7 +12,7 @@ from typing import Any, Final, Literal, cast
 
 from calhub.calendar.event import Content
 from calhub.hub.jsontext import loads
-from calhub.hub.sql import Connection, column, value
+from calhub.hub.sql import Connection, Row, column, value
 
 Op = Literal["create", "update", "delete"]
 
@@ -56,6 +56,22 @@ def uids_since(conn: Connection, seq: int, calendar_id: int) -> list[str]:
 def run_changes(conn: Connection, run_id: int) -> list[Change]:
     """The changes one run made in the hub, oldest first."""
     return [_change(row) for row in conn.execute(_OF_RUN, (run_id,))]
+
+
+def log_after(conn: Connection, seq: int, limit: int) -> list[Row]:
+    """The next rows of the log, of all calendars, with the name of the ``calendar`` (None where it is gone)."""
+    query = (
+        "SELECT c.seq, c.uid, c.op, c.fields, c.at, calendar.name AS calendar FROM change c "
+        "LEFT JOIN calendar ON calendar.id = c.calendar_id WHERE c.seq > ? ORDER BY c.seq LIMIT ?"
+    )
+    return conn.execute(query, (seq, limit)).fetchall()
+
+
+def is_whole_after(conn: Connection, seq: int) -> bool:
+    """Whether the log holds everything that came after ``seq``: old rows may be gone, or the hub be an older one."""
+    last = last_seq(conn)
+    first = value(conn, "SELECT min(seq) FROM change")
+    return seq == last or (seq < last and first is not None and first <= seq + 1)
 
 
 def last_seq(conn: Connection) -> int:

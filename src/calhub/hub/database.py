@@ -88,6 +88,7 @@ class Hub:
             try:
                 if self._writer is None:
                     self._writer = _connect(self.path, writes=True)
+                    self._writer.create_function("hub_now", 0, self.now)  # for the audit log
                 with self._writer:  # commits, or rolls back
                     # The lock is taken at once: nobody finds out half-way that somebody else was faster.
                     self._writer.execute("BEGIN IMMEDIATE")

@@ -4,6 +4,7 @@ HubError
   NotFound         nothing of that name or id
   Ambiguous        several of that name; carries the candidates
   InvalidValue     the request contradicts itself or what is stored (usage: exit code 2)
+  Outdated         the event is not any more as the edit took it to be
   Busy             another pass or another writer holds the lock (exit code 3)
   NewerDatabase    the database was written by a later version of calhub
   CorruptDatabase  the file is damaged, or no database of ours
@@ -38,6 +39,10 @@ class Ambiguous(HubError):
 
 class InvalidValue(HubError):
     """What was asked for is not possible with what is stored; nothing was changed."""
+
+
+class Outdated(HubError):
+    """The event was changed since the revision that the edit is based on; nothing was written."""
 
 
 class Busy(HubError):

@@ -181,6 +181,13 @@ def events(conn: Connection, calendar_id: int) -> Iterator[StoredEvent]:
         yield stored_event(row)
 
 
+def page(conn: Connection, calendar_id: int | None, after_id: int, limit: int) -> list[StoredEvent]:
+    """The first live events, of one calendar or of all, with a row id beyond ``after_id``."""
+    query = f"SELECT {COLUMNS} FROM event WHERE id > ? AND (? IS NULL OR calendar_id = ?) AND deleted = 0 "
+    rows = conn.execute(query + "ORDER BY id LIMIT ?", (after_id, calendar_id, calendar_id, limit))
+    return [stored_event(row) for row in rows]
+
+
 # How a batch is written
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final, Literal
 
-from calhub.hub import sql
+from calhub.hub import audit, sql
 from calhub.hub.errors import InvalidValue, NotFound
 from calhub.hub.jsontext import dumps, loads
 from calhub.hub.sql import Connection, Row
@@ -161,6 +161,7 @@ def _decide(conn: Connection, hold_id: int, state: str, now: str) -> dict[str, A
     if row["state"] != "waiting":
         raise InvalidValue(f"Hold {hold_id} is already {row['state']}.", "List the waiting ones with: calhub hold list")
     sql.update(conn, "hold", hold_id, {"state": state, "closed": now})
+    audit.note(conn, f"hold {state}", hold=hold_id, replica=row["replica_id"])
     return _hold_shape(_hold(conn, hold_id))
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from calhub.calendar.event import Content
-from calhub.hub import sql
+from calhub.hub import audit, sql
 from calhub.hub.jsontext import dumps, loads
 from calhub.hub.sql import Connection, Row
 
@@ -77,10 +77,15 @@ def open_intent(
 def close_intent(
     conn: Connection, intent_id: int, state: Closing, *, now: str, after: str | None = None, error: str | None = None
 ) -> None:
-    conn.execute(
-        "UPDATE intent SET state = ?, closed = ?, after = ?, error = ? WHERE id = ? AND state = 'open'",
-        (state, now, after, error, intent_id),
+    closing = (
+        "UPDATE intent SET state = ?, closed = ?, after = ?, error = ? WHERE id = ? AND state = 'open' "
+        "RETURNING replica_id, uid, op, run_id"
     )
+    row = sql.first(conn, closing, (state, now, after, error, intent_id))
+    if row is not None:
+        audit.note(
+            conn, "write", replica=row["replica_id"], uid=row["uid"], op=row["op"], run=row["run_id"], outcome=state
+        )
 
 
 def arrived(conn: Connection, replica_id: int, identity: str, version: str | None, *, now: str) -> None:

@@ -1,8 +1,9 @@
 """Locks between processes, held on files under ``home/locks``; the OS releases them when their process dies.
 
 A pass over a replica holds that replica's lock and, shared, the lock of the hub; restoring and migrating take the
-lock of the hub for themselves, so neither runs beside a pass. A sync holds, besides, the lock of each account it works
-on: one service is not asked by two syncs at once, while an undo or an atomic edit of another calendar need not wait.
+lock of the hub for themselves, so neither runs beside a pass; nor beside a daemon, which shares it all its life. A sync
+holds, besides, the lock of each account it works on: one service is not asked by two syncs at once, while an undo or an
+atomic edit of another calendar need not wait.
 """
 
 from __future__ import annotations
@@ -12,8 +13,11 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 from calhub.hub.errors import Busy
+
+_WAIT: Final = "Wait until it has ended, then try again."
 
 
 @contextmanager
@@ -30,7 +34,27 @@ def replica_lock(home: Path, replica_id: int) -> Iterator[None]:
 @contextmanager
 def hub_lock(home: Path) -> Iterator[None]:
     """Keep every pass out. Raises `Busy` at once while one is under way."""
-    with _held(home, "hub", fcntl.LOCK_EX | fcntl.LOCK_NB, "A pass is under way."):
+    with _held(home, "hub", fcntl.LOCK_EX | fcntl.LOCK_NB, "A pass is under way, or calhub serve runs."):
+        yield
+
+
+@contextmanager
+def daemon_lock(home: Path) -> Iterator[None]:
+    """Be the daemon of a home. Raises `Busy` at once while there is one, or while the hub is restored or migrated."""
+    with (
+        _held(home, "daemon", fcntl.LOCK_EX | fcntl.LOCK_NB, "Another calhub serve keeps this home.", "Stop it first."),
+        _held(home, "hub", fcntl.LOCK_SH | fcntl.LOCK_NB, "The hub is being restored or migrated."),
+    ):
+        yield
+
+
+@contextmanager
+def engine_lock(home: Path) -> Iterator[None]:
+    """Be the daemon's engine, waiting for one whose front has died to end."""
+    with (
+        _held(home, "engine", fcntl.LOCK_EX, "The engine before is ending."),
+        _held(home, "hub", fcntl.LOCK_SH, "The hub is being restored or migrated."),
+    ):
         yield
 
 
@@ -62,7 +86,7 @@ def has_synced(home: Path) -> bool:
 
 
 @contextmanager
-def _held(home: Path, name: str, how: int, message: str) -> Iterator[None]:
+def _held(home: Path, name: str, how: int, message: str, hint: str = _WAIT) -> Iterator[None]:
     folder = home / "locks"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     # The file stays behind on purpose: removing it would let two processes lock two different files of one name.
@@ -71,7 +95,7 @@ def _held(home: Path, name: str, how: int, message: str) -> Iterator[None]:
         try:
             fcntl.flock(handle, how)
         except BlockingIOError as error:
-            raise Busy(message, "Wait until it has ended, then try again.") from error
+            raise Busy(message, hint) from error
         yield
     finally:
         os.close(handle)

@@ -12,7 +12,7 @@ from typing import Any, Final, Literal, cast
 
 from calhub.calendar.event import Content
 from calhub.calendar.mark import PROPERTY, is_copy, mark_of, rule_key
-from calhub.hub import accounts, events, sql
+from calhub.hub import accounts, audit, events, sql
 from calhub.hub.errors import InvalidValue, NotFound
 from calhub.hub.jsontext import dumps, loads
 from calhub.hub.sql import Connection
@@ -77,6 +77,7 @@ def add_rule(conn: Connection, kind: Kind, source: str, target: str, options: Ma
     same = [each for each in rules(conn) if (each.kind, each.source_id, each.target_id) == (kind, begin.id, end.id)]
     if same:
         conn.execute("UPDATE rule SET options = ?, stale = 1 WHERE id = ?", (dumps(options), same[0].id))
+        audit.note(conn, "rule changed", rule=same[0].id, options=sorted(options))
         return rule(conn, same[0].id)
     key, again = rule_key(kind, begin.name, end.name), 0
     while conn.execute("SELECT 1 FROM rule WHERE key = ?", (key,)).fetchone():
@@ -91,7 +92,9 @@ def add_rule(conn: Connection, kind: Kind, source: str, target: str, options: Ma
         "created": now,
     }
     conn.execute("DELETE FROM meta WHERE key = ?", (_KEPT + key,))
-    return rule(conn, sql.insert(conn, "rule", row))
+    made = rule(conn, sql.insert(conn, "rule", row))
+    audit.note(conn, "rule added", rule=made.id, kind=kind, source=begin.name, target=end.name)
+    return made
 
 
 def rule(conn: Connection, rule_id: int) -> Rule:
@@ -129,6 +132,7 @@ def remove_rule(conn: Connection, rule_id: int, *, keep_copies: bool, now: str) 
     if keep_copies:
         conn.execute("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", (_KEPT + found.key, now))
     conn.execute("DELETE FROM rule WHERE id = ?", (rule_id,))
+    audit.note(conn, "rule removed", rule=rule_id, source=found.source, target=found.target)
     return removed
 
 

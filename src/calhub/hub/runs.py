@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict
+from datetime import datetime, timedelta
 from typing import Any, Final
 
-from calhub.hub import accounts, inbox, rules, sql
+from calhub.hub import accounts, audit, inbox, modes, rules, sql
 from calhub.hub.database import instant
 from calhub.hub.errors import NotFound
 from calhub.hub.events import StoredEvent
@@ -57,6 +59,13 @@ def finish_run(
         "finished": now,
     }
     sql.update(conn, "run", run_id, values)
+    row = run_row(conn, run_id)
+    moved = {
+        f"{way} {what}": counts[way][what] for way in ("pulled", "pushed") for what in COUNTERS if counts[way][what]
+    }
+    if moved or status != "ok" or row["kind"] != "sync":  # a pass that found nothing to do is in the history only
+        what = "pass" if row["kind"] == "sync" else row["kind"]
+        audit.note(conn, what, run=run_id, account=row["account"], calendar=row["calendar"], status=status, **moved)
 
 
 def run_shape(row: Row) -> dict[str, Any]:
@@ -77,9 +86,45 @@ def run_shape(row: Row) -> dict[str, Any]:
     }
 
 
-def history(conn: Connection, limit: int = 20) -> list[dict[str, Any]]:
-    """The last runs, newest first."""
-    return [run_shape(row) for row in conn.execute("SELECT * FROM run ORDER BY id DESC LIMIT ?", (limit,))]
+def history(conn: Connection, limit: int = 20, before: int | None = None) -> list[dict[str, Any]]:
+    """The last runs, or those before the run with this id; newest first."""
+    query = "SELECT * FROM run WHERE ? IS NULL OR id < ? ORDER BY id DESC LIMIT ?"
+    return [run_shape(row) for row in conn.execute(query, (before, before, limit))]
+
+
+def trend(conn: Connection, now: datetime, hours: int) -> dict[str, Any]:
+    """Passes that ended in the last hours: ``{"hours", "passes", "success_rate"}``, by the hour (UTC) they began in.
+
+    A pass that a guard held has succeeded. ``changes`` counts events changed on either side.
+    """
+    rows = conn.execute(_TREND, (instant(now - timedelta(hours=hours)),)).fetchall()
+    passes, succeeded = (sum(row[name] for row in rows) for name in ("passes", "succeeded"))
+    return {
+        "hours": [{**dict(row), "mean_ms": round(row["mean_ms"], 1)} for row in rows],
+        "passes": passes,
+        "success_rate": succeeded / passes if passes else None,
+    }
+
+
+_CHANGES: Final = " + ".join(
+    f"coalesce(json_extract(counts, '$.{way}.{what}'), 0)" for way in ("pulled", "pushed") for what in COUNTERS
+)
+_TREND: Final = (
+    "SELECT substr(started, 1, 13) || ':00:00.000Z' AS hour, count(*) AS passes, "
+    f"sum(status <> 'failed') AS succeeded, sum({_CHANGES}) AS changes, avg(duration_ms) AS mean_ms "
+    "FROM run WHERE kind = 'sync' AND status IS NOT NULL AND started >= ? GROUP BY hour ORDER BY hour"
+)
+
+
+def last_id(conn: Connection) -> int:
+    """The id of the latest run; 0 before the first."""
+    return int(sql.value(conn, "SELECT coalesce(max(id), 0) FROM run"))
+
+
+def since(conn: Connection, after: int, ids: Iterable[int]) -> list[Row]:
+    """The runs after one, and those with these ids, oldest first."""
+    query = f"SELECT * FROM run WHERE id > ? OR {sql.within('id')} ORDER BY id"
+    return conn.execute(query, (after, dumps(list(ids)))).fetchall()
 
 
 def last_sync(conn: Connection, replica_id: int) -> Row | None:
@@ -106,6 +151,16 @@ def remotes_of(conn: Connection, event_id: int) -> list[dict[str, Any]]:
 
 
 _RETRIES: Final = "LEFT JOIN retry ON retry.replica_id = l.replica_id AND retry.event_id = l.event_id"
+
+
+def event_shape(conn: Connection, stored: StoredEvent) -> dict[str, Any]:
+    """The design's event shape, with where the event is held."""
+    from calhub.calendar.render import event_shape as shown
+
+    return shown(
+        stored.uid, stored.content, calendar=accounts.calendar(conn, stored.calendar_id).name, rev=stored.rev,
+        updated=stored.updated, remotes=remotes_of(conn, stored.id),
+    )  # fmt: skip
 
 
 def why(conn: Connection, stored: StoredEvent) -> dict[str, Any]:
@@ -158,6 +213,7 @@ def status(conn: Connection) -> dict[str, Any]:
         "dead_letters": sql.value(conn, "SELECT count(*) FROM retry WHERE next_try IS NULL"),
         "quarantined": inbox.quarantine_count(conn),
         "failures": failures(conn),
+        "dry_run": modes.dry_run_since(conn),
     }
 
 
@@ -211,6 +267,11 @@ def replica_shape(conn: Connection, of: accounts.Replica) -> dict[str, Any]:
         "error": of.error,
         "pending": pending(conn, of),
     }
+
+
+def age(moment: str | None, now: datetime) -> float | None:
+    """Seconds since an instant as the hub spells it; None where there is none."""
+    return None if moment is None else max((now - datetime.fromisoformat(moment)).total_seconds(), 0.0)
 
 
 def pending(conn: Connection, of: accounts.Replica) -> int:

@@ -8,9 +8,11 @@ Wrong states are refused here, by constraints, rather than by the code that writ
 from sqlalchemy import (
     CheckConstraint,
     Column,
+    Float,
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     Table,
     Text,
@@ -332,6 +334,80 @@ copy = Table(
     Column("end_ts", Integer),  # when its last instance ends; NULL = never
     UniqueConstraint("rule_id", "uid", name="copy_uid"),
     Index("copy_end", "rule_id", "end_ts"),
+)
+
+token = Table(  # of the API; see hub/tokens.py
+    "token",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("scope", Text, nullable=False),
+    Column("hash", Text, nullable=False, unique=True),  # SHA-256 of the token, which itself is nowhere
+    Column("signing", Text, nullable=False),  # the key of signed requests, sealed; see ops/secrets.py
+    Column("created", Text, nullable=False),
+    Column("last_used", Text),
+    Column("revoked", Text),
+    CheckConstraint("scope IN ('read','write','admin')", name="token_scope"),
+)
+
+reply = Table(  # the API's answers to requests with an Idempotency-Key; see hub/replies.py
+    "reply",
+    metadata,
+    Column("caller", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("request", Text, nullable=False),  # SHA-256 of what was asked for
+    Column("status", Integer),  # NULL = under way
+    Column("headers", Text),  # JSON
+    Column("body", LargeBinary),
+    Column("at", Text, nullable=False),
+    CheckConstraint("(status IS NULL) = (headers IS NULL) AND (status IS NULL) = (body IS NULL)", name="reply_whole"),
+    Index("reply_at", "at"),
+)
+
+audit = Table(  # hash-chained; see hub/audit.py
+    "audit",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("at", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("what", Text, nullable=False),
+    Column("facts", Text, nullable=False),  # JSON
+    Column("hash", Text, nullable=False),
+)
+
+measure = Table(  # counters and histograms, summed up since the hub was made; see hub/measures.py
+    "measure",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("labels", Text, primary_key=True),  # JSON
+    Column("bound", Text, primary_key=True),  # of the bucket; "sum"; empty for a counter
+    Column("value", Float, nullable=False),
+)
+
+sample = Table(  # the latest single measurements
+    "sample",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("seconds", Float, nullable=False),
+    Index("sample_name", "name", "id"),
+)
+
+channel = Table(  # a service tells us of changes; see hub/channels.py
+    "channel",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("account_id", ForeignKey("account.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("replica_id", Integer, nullable=False, index=True),  # which may be gone: then it is to be stopped
+    Column("remote_id", Text, nullable=False),
+    Column("address", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("sealed", Text, nullable=False),  # what messages are known by
+    Column("expires", Text),
+    Column("error", Text),
+    Column("due", Text, nullable=False),  # when to renew it, or to ask again
+    CheckConstraint("state IN ('planned','open','refused')", name="channel_state"),
+    CheckConstraint("(state = 'refused') = (error IS NOT NULL)", name="channel_error"),
 )
 
 meta = Table("meta", metadata, Column("key", Text, primary_key=True), Column("value", Text, nullable=False))

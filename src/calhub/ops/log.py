@@ -1,16 +1,24 @@
-"""The log: JSON lines in ``home/log/calhub.log``. Says what was done, never what is in an event, never a secret."""
+"""The log: lines in ``home/log/calhub.log``. Says what was done, never what is in an event, never a secret.
+
+Entries of one pass have its ``run``, those of one request to the API its ``request`` (`calhub.ops.trace`).
+"""
 
 from __future__ import annotations
 
 import os
 import re
 import sys
-from collections.abc import Mapping, MutableMapping
+import time
+import traceback
+from collections.abc import Iterator, Mapping, MutableMapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, TextIO, cast
 
 import structlog
 from structlog.typing import FilteringBoundLogger, Processor
+
+from calhub.ops import telemetry, trace
 
 #: Parts of key names whose values must not be written.
 _SECRET_WORDS: Final = ("password", "token", "authorization", "secret", "cookie", "credential", "api_key", "sealed")
@@ -36,20 +44,30 @@ _ROTATE_BYTES: Final = 10_000_000
 _file: TextIO | None = None
 
 
-def configure(home: Path, *, level: str = "info") -> None:
+def configure(home: Path, *, level: str | None = None, pretty: bool | None = None) -> None:
     """Send the log to ``home/log/calhub.log``, readable by its owner only; to standard error where that cannot be.
 
-    May be called again, for another home or level. Every entry passes `without_secrets`.
+    ``level`` and ``pretty`` (for people, else JSON) are by default as the environment says, which is where the daemon
+    leaves its settings for its second process: ``CALHUB_LOG_LEVEL`` and ``CALHUB_LOG_FORMAT``. May be called again, for
+    another home or level. Every entry passes `without_secrets`.
     """
     global _file
     close()
     _file = _open(home / "log" / "calhub.log")
+    level = level or os.environ.get("CALHUB_LOG_LEVEL") or "info"
+    pretty = os.environ.get("CALHUB_LOG_FORMAT") == "pretty" if pretty is None else pretty
     structlog.configure(
-        processors=[*_PROCESSORS, structlog.processors.JSONRenderer(sort_keys=True, ensure_ascii=False)],
+        processors=[*_PROCESSORS, _PRETTY if pretty else _JSON],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.WriteLoggerFactory(file=_file),
         cache_logger_on_first_use=False,
     )
+    if _logged not in trace.listeners:
+        trace.listeners.append(_logged)
+    try:
+        telemetry.start()
+    except ImportError:
+        get("ops").warning("OpenTelemetry is not installed: pip install 'calhub[otel]'")
 
 
 def close() -> None:
@@ -58,11 +76,39 @@ def close() -> None:
     if _file is not None and _file is not sys.stderr:
         _file.close()
     _file = None
+    if _logged in trace.listeners:
+        trace.listeners.remove(_logged)
+
+
+@contextmanager
+def _logged(name: str, facts: trace.Facts) -> Iterator[None]:
+    """Entries meanwhile have what is known of the span at its beginning; its end is an entry of its own."""
+    began = time.perf_counter()
+    with structlog.contextvars.bound_contextvars(**facts):
+        try:
+            yield
+        finally:
+            logger = get("trace").bind(**facts, ms=round((time.perf_counter() - began) * 1000))
+            tell = logger.warning if facts.get("status") == "failed" else logger.debug
+            tell(name)
 
 
 def get(room: str) -> FilteringBoundLogger:
     """The logger of one room of the program, such as ``sync``; named in each of its entries."""
     return cast(FilteringBoundLogger, structlog.get_logger(room=room))
+
+
+def record(error: BaseException, room: str) -> None:
+    """Log where an error arose: kinds and places in the code. Its message stays out: it may quote an event."""
+    chain: list[str] = []
+    cause: BaseException | None = error
+    while cause is not None:
+        chain.append(f"{type(cause).__module__}.{type(cause).__qualname__}")
+        chain += [
+            f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(cause.__traceback__)
+        ]
+        cause = cause.__cause__ or cause.__context__
+    get(room).error("unexpected error", trace=chain)
 
 
 def without_secrets(_logger: object, _method: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
@@ -87,6 +133,9 @@ def _is_private(key: str) -> bool:
     key = key.lower().replace("-", "_")
     return key in _PRIVATE_KEYS or any(word in key for word in _SECRET_WORDS)
 
+
+_JSON: Final = structlog.processors.JSONRenderer(sort_keys=True, ensure_ascii=False)
+_PRETTY: Final = structlog.dev.ConsoleRenderer(colors=False, pad_event_to=0)
 
 _PROCESSORS: Final[tuple[Processor, ...]] = (
     structlog.contextvars.merge_contextvars,

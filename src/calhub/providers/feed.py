@@ -38,6 +38,7 @@ from calhub.providers.base import (
     Trait,
 )
 from calhub.providers.http import Answer, Credentials, Web, retry_after
+from calhub.providers.pinned import public_only
 from calhub.providers.vault import Vault
 
 #: The one remote calendar of a feed.
@@ -69,7 +70,7 @@ def connect(settings: Mapping[str, str], vault: Vault) -> FeedProvider:  # noqa:
     if parts.username is not None:
         credentials = Credentials(username=unquote(parts.username), password=unquote(parts.password or ""))
         url = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
-    web = Web(url, credentials)
+    web = Web(url, credentials, public_only=public_only(settings))
     return FeedProvider(url, lambda headers: web.send("GET", url, headers=headers), web.close)
 
 

@@ -58,6 +58,16 @@ _LOCKED: Final = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG}
 
 def connect(settings: Mapping[str, str], vault: Vault) -> FolderProvider:  # noqa: ARG001 - needs none
     """The provider for ``{"url": path}``; ``~`` and ``file:`` URLs are understood. Raises `ProviderError` (FATAL)."""
+    return FolderProvider(_root(settings))
+
+
+def place(settings: Mapping[str, str], calendar: str) -> Path:
+    """The folder of a remote calendar, there or not. Raises `ProviderError` (FATAL)."""
+    root = _root(settings)
+    return root if calendar == SINGLE else root / calendar
+
+
+def _root(settings: Mapping[str, str]) -> Path:
     url = settings.get("url", "").strip()
     parts = urlsplit(url)
     path = Path(unquote(parts.path) if parts.scheme == "file" else url).expanduser()
@@ -65,7 +75,7 @@ def connect(settings: Mapping[str, str], vault: Vault) -> FolderProvider:  # noq
         raise ProviderError(
             "A folder account needs the full path of a folder.", "Give it with --url /path/to/folder.", Trait.FATAL
         )
-    return FolderProvider(path)
+    return path
 
 
 def _utc_now() -> datetime:

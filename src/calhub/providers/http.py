@@ -17,6 +17,7 @@ import ipaddress
 import re
 import ssl
 import threading
+import time
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,7 +30,9 @@ from urllib.parse import urljoin, urlsplit
 
 import httpx
 
+from calhub.ops import samples
 from calhub.providers.base import ProviderError, Trait
+from calhub.providers.pinned import PublicOnly
 
 USER_AGENT: Final = "calhub"
 CONNECT_SECONDS: Final = 15.0
@@ -80,8 +83,9 @@ class Web:
     """One account's way to its service. Safe to use from several threads.
 
     ``home`` is the address whose host gets the credentials: those given, or what an `httpx.Auth` adds or a body holds.
-    ``requests`` counts what was sent, redirects included. With ``returns_401`` that status is an answer like any other.
-    ``transport`` takes the place of the network.
+    ``requests`` counts what was sent, redirects included. With ``returns_401`` that status is an answer like any other;
+    with ``public_only`` hosts of private networks are refused, see `calhub.providers.pinned`. ``transport`` takes the
+    place of the network.
     """
 
     def __init__(
@@ -90,10 +94,12 @@ class Web:
         credentials: Credentials | httpx.Auth | None = None,
         *,
         returns_401: bool = False,
+        public_only: bool = False,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         self.home = home
         self.requests = 0
+        self._kind = samples.kind.get()
         self._lock = threading.Lock()
         self._credentials = credentials
         self._returns_401 = returns_401
@@ -106,7 +112,7 @@ class Web:
             limits=httpx.Limits(max_connections=16, max_keepalive_connections=8),
             mounts={f"all://{host}": None for host in _LOOPBACK},  # never through a proxy
             event_hooks={"request": [self._count]},
-            transport=transport,
+            transport=transport or (PublicOnly(_tls()) if public_only else None),
         )
 
     def send(
@@ -168,7 +174,7 @@ class Web:
         """Send with credentials; Digest (RFC 7616) only where the server asks for it: Basic needs no extra trip."""
         if not self.trusts(str(request.url)):
             raise _stranger(str(request.url))
-        response = self._client.send(request, auth=self._auth, stream=True)
+        response = self._exchange(request, self._auth)
         if response.status_code != 401 or isinstance(self._auth, httpx.DigestAuth):
             return response
         credentials = self._credentials
@@ -177,10 +183,20 @@ class Web:
         response.close()
         digest = httpx.DigestAuth(credentials.username, credentials.password)
         del request.headers["Authorization"]
-        response = self._client.send(request, auth=digest, stream=True)
+        response = self._exchange(request, digest)
         if response.status_code != 401:
             self._auth = digest
         return response
+
+    def _exchange(self, request: httpx.Request, auth: httpx.Auth | None) -> httpx.Response:
+        """Send, and measure how long the answer took to begin."""
+        began, status = time.monotonic(), "none"
+        try:
+            response = self._client.send(request, auth=auth, stream=True)
+            status = str(response.status_code)
+            return response
+        finally:
+            samples.here.observe("request_seconds", time.monotonic() - began, provider=self._kind, status=status)
 
     def _count(self, request: httpx.Request) -> None:  # noqa: ARG002 (httpx hands it to the hook)
         with self._lock:

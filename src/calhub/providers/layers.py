@@ -16,7 +16,7 @@ import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, NoReturn, TypeVar
+from typing import Any, Final, TypeVar
 
 from calhub.calendar.event import Content
 from calhub.providers.base import (
@@ -189,28 +189,34 @@ class Retry(Layer):
 
 
 class DryRun(Layer):
-    """Reads as ever; every write raises a `ProviderError` before anything is sent."""
+    """Reads as ever; while ``on`` says so, every write raises a `ProviderError` before anything is sent."""
 
-    def create(self, *_: Any, **__: Any) -> Outcome:
-        self._refuse()
+    def __init__(self, inner: Provider, on: Callable[[], bool] = lambda: True) -> None:
+        super().__init__(inner)
+        self._on = on
 
-    def update(self, *_: Any, **__: Any) -> Outcome:
-        self._refuse()
+    def _write(self, call: Callable[[], Outcome]) -> Outcome:
+        self._check()
+        return call()
 
-    def delete(self, *_: Any, **__: Any) -> Outcome:
-        self._refuse()
+    def write_batch(self, calendar: str, requests: Sequence[WriteRequest]) -> list[Outcome]:
+        self._check()
+        return self.inner.write_batch(calendar, requests)
 
-    def write_batch(self, *_: Any, **__: Any) -> list[Outcome]:
-        self._refuse()
+    def create_calendar(self, name: str, *, color: str | None = None, time_zone: str | None = None) -> RemoteCalendar:
+        self._check()
+        return self.inner.create_calendar(name, color=color, time_zone=time_zone)
 
-    def create_calendar(self, *_: Any, **__: Any) -> RemoteCalendar:
-        self._refuse()
+    def delete_calendar(self, calendar: str) -> None:
+        self._check()
+        self.inner.delete_calendar(calendar)
 
-    def delete_calendar(self, *_: Any, **__: Any) -> None:
-        self._refuse()
-
-    def _refuse(self) -> NoReturn:
-        raise ProviderError("This is a dry run: nothing is written.", "Run again without --dry-run.", Trait.FATAL)
+    def _check(self) -> None:
+        if self._on():
+            raise ProviderError(
+                "This is a dry run: nothing is written.", "Run again without --dry-run, or switch the mode off.",
+                Trait.FATAL,
+            )  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)

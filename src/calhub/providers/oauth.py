@@ -76,7 +76,7 @@ class Service:
     ``none`` is for public clients. ``body``: ``json`` for Notion, which is no friend of forms. ``redirect_uri``: where
     the service wants it registered with its port; otherwise a free port on ``redirect_host`` is taken.
     ``lasting_tokens``: an access token that comes without a refresh token does not end. ``pkce``: the service
-    understands RFC 7636.
+    understands RFC 7636. ``public_only``: its endpoints must not be in a private network.
     """
 
     name: str
@@ -94,6 +94,7 @@ class Service:
     pkce: bool = True
     client_auth: Literal["none", "client_secret_post", "client_secret_basic"] = "client_secret_post"
     body: Literal["form", "json"] = "form"
+    public_only: bool = False
 
     def __post_init__(self) -> None:
         if not self.client_id:
@@ -141,7 +142,7 @@ class TokenEndpoint:
         self._service = service
         self._client = ClientAuth(service.client_id, service.client_secret, service.client_auth)
         # An `httpx.Auth` that adds nothing keeps redirects from carrying the body to another owner's host.
-        self._web = Web(service.token_url, httpx.Auth(), returns_401=True)
+        self._web = Web(service.token_url, httpx.Auth(), returns_401=True, public_only=service.public_only)
 
     def __enter__(self) -> Self:
         return self

@@ -7,10 +7,12 @@ has the ``client_secret`` where the client has one. Raises `ProviderError` FATAL
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Final
 from urllib.parse import urlsplit
 
 from calhub.providers.oauth import FixedToken, RenewedTokens, Service, Tokens
+from calhub.providers.pinned import public_only
 from calhub.providers.vault import Vault
 
 _GOOGLE_SCOPES: Final = "https://www.googleapis.com/auth/"
@@ -89,7 +91,8 @@ def tokens(kind: str, settings: Mapping[str, str], vault: Vault) -> Tokens:
     token = secrets.get("token")
     if token and not secrets.get("refresh_token"):
         return FixedToken(token)
-    return RenewedTokens(SERVICES[kind](settings, secrets), vault)
+    service = replace(SERVICES[kind](settings, secrets), public_only=public_only(settings))
+    return RenewedTokens(service, vault)
 
 
 def _authority(settings: Mapping[str, str]) -> str:

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from importlib import import_module
+from pathlib import Path
 from typing import Final
 
+from calhub.ops import samples
 from calhub.providers.base import Provider, ProviderError, Trait
 from calhub.providers.layers import Retry
 from calhub.providers.vault import Vault
@@ -37,5 +39,16 @@ def connect(kind: str, settings: Mapping[str, str], vault: Vault) -> Provider:
     """
     if kind not in _MODULES:
         raise ProviderError(f"There is no provider {kind!r}.", f"Use one of: {', '.join(KINDS)}.", Trait.FATAL)
-    provider: Provider = import_module(_MODULES[kind]).connect(settings, vault)
+    module = import_module(_MODULES[kind])
+    token = samples.kind.set(kind)
+    try:
+        provider: Provider = module.connect(settings, vault)
+    finally:
+        samples.kind.reset(token)
     return Retry(provider)
+
+
+def place(kind: str, settings: Mapping[str, str], calendar: str) -> Path | None:
+    """The folder whose files are the items of a remote calendar, where the kind keeps them so: it can be watched."""
+    module = import_module(_MODULES[kind])
+    return module.place(settings, calendar) if hasattr(module, "place") else None

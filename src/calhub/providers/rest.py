@@ -54,12 +54,13 @@ class Rest:
         *,
         headers: Mapping[str, str] | None = None,
         limiter: Limiter | None = None,
+        public_only: bool = False,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         self.root = check_endpoint(root).rstrip("/")
         self._headers = {"Accept": "application/json", **(headers or {})}
         self._limiter = limiter
-        self._web = Web(self.root, _TokenAuth(tokens), transport=transport)
+        self._web = Web(self.root, _TokenAuth(tokens), public_only=public_only, transport=transport)
 
     @property
     def requests(self) -> int:

@@ -20,6 +20,7 @@ from calhub.hub.database import Hub
 from calhub.hub.events import StoredEvent
 from calhub.hub.journal import Intent
 from calhub.hub.locks import replica_lock
+from calhub.hub.sql import Connection
 from calhub.providers.base import Done, Item, Provider, ProviderError, Stale, Unknown
 from calhub.sync import push
 from calhub.sync.context import Pass
@@ -51,8 +52,18 @@ class _Part:
     echo: Item | None = None
 
 
+#: Called at the beginning of the transaction that edits the hub; raising there ends it.
+Check = Callable[[Connection], None]
+
+
 def write(
-    hub: Hub, connect: Callable[[Account], Provider], calendar_id: int, uid: str, content: Content | None
+    hub: Hub,
+    connect: Callable[[Account], Provider],
+    calendar_id: int,
+    uid: str,
+    content: Content | None,
+    *,
+    check: Check = lambda _: None,
 ) -> None:
     """Put (or with None delete) an event in the hub and in every replica that takes writes, or nowhere.
 
@@ -67,7 +78,7 @@ def write(
         for replica in replicas:
             stack.enter_context(replica_lock(hub.home, replica.id))
         passes = _open(hub, connect, replicas, stack)
-        parts = _prepare(hub, passes, calendar_id, uid, content)
+        parts = _prepare(hub, passes, calendar_id, uid, content, check)
         failure = None
         for part in parts:
             failure = _attempt(part, uid)
@@ -111,10 +122,13 @@ def _reaching(replica: Replica) -> Iterator[None]:
         raise AtomicFailed(f"{replica.account}: {error.message}") from error
 
 
-def _prepare(hub: Hub, passes: list[Pass], calendar_id: int, uid: str, content: Content | None) -> list[_Part]:
+def _prepare(
+    hub: Hub, passes: list[Pass], calendar_id: int, uid: str, content: Content | None, check: Check
+) -> list[_Part]:
     """Commit the hub's edit and the intents: from here on a crash is settled like any lost answer."""
     parts = []
     with hub.transaction() as conn:
+        check(conn)
         now = hub.now()
         if content is not None:
             stored = events.put_event(conn, calendar_id, uid, content, now=now)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
+from functools import partial
 
-from calhub.hub import accounts
+from calhub.hub import accounts, modes
 from calhub.hub.accounts import Account
 from calhub.hub.database import Hub
 from calhub.hub.errors import HubError
@@ -14,6 +15,7 @@ from calhub.hub.sql import Connection, IntegrityError
 from calhub.ops.secrets import seal, unseal
 from calhub.providers import registry
 from calhub.providers.base import Provider, ProviderError, Trait
+from calhub.providers.layers import DryRun
 from calhub.sync.watch import Watch
 
 
@@ -22,9 +24,15 @@ def connector(hub: Hub) -> Callable[[Account], Provider]:
 
     def connect(account: Account) -> Provider:
         provider = registry.connect(account.provider, account.settings, HubVault(hub, account))
-        return Watch(provider, hub, account)
+        return Watch(DryRun(provider, partial(_dry_run, hub)), hub, account)
 
     return connect
+
+
+def _dry_run(hub: Hub) -> bool:
+    """Whether writes are stopped: asked before each, since a pass may be under way when somebody stops them."""
+    with hub.read() as conn:
+        return modes.dry_run_since(conn) is not None
 
 
 def note_failure(conn: Connection, account: Account, error: ProviderError) -> None:

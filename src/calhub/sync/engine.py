@@ -14,11 +14,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from itertools import groupby
 
-from calhub.hub import accounts, horizon, inbox, links, restored, runs
+from calhub.hub import accounts, horizon, inbox, links, measures, modes, restored, runs
 from calhub.hub.accounts import Account, Replica
 from calhub.hub.database import Hub
 from calhub.hub.errors import Busy, CorruptDatabase, HubError
 from calhub.hub.locks import account_lock, replica_lock
+from calhub.ops import samples, trace
 from calhub.providers.base import Provider, ProviderError, Trait
 from calhub.sync import turns
 from calhub.sync.connect import note_failure
@@ -35,8 +36,16 @@ Connect = Callable[[Account], Provider]
 #: What is to happen in the hub between pulling and pushing: rules derive their copies.
 Derive = Callable[[Hub], None]
 
+#: Asked between commits: whether the work is to end there.
+Stop = Callable[[], bool]
+
 #: A stale write makes push pull; what it brought then goes to the other replicas in the same sync, so many times.
 _PUSH_ROUNDS = 3
+
+
+def never() -> bool:
+    """Go on to the end."""
+    return False
 
 
 def sync(
@@ -52,23 +61,25 @@ def sync(
     workers: int = 1,
     progress: Progress = no_progress,
     derive: Derive | None = None,
+    stop: Stop = never,
 ) -> list[RunReport]:
     """Bring the chosen replicas (default: all that are not paused) and the hub in step.
 
     ``derive`` is called once what the remotes brought is in the hub, before anything is pushed. At most ``workers``
     accounts are worked on at the same time, in threads; with one, all is done in the caller's own thread and in the
     order of `turns.in_turn`. An account that another sync is working on is skipped. ``progress`` is called by one
-    thread at a time. ``deadline`` is an instant of `time.monotonic`; when it passes, the work under way is committed
-    and the rest is left to the next pass. With ``dry_run`` nothing changes anywhere: the engine runs on a copy of the
-    hub, with providers that only pretend to write, and each report holds its plan.
+    thread at a time. ``deadline`` is an instant of `time.monotonic`; when it passes, or once ``stop`` answers True, the
+    work under way is committed and the rest is left to the next pass. With ``dry_run`` nothing changes anywhere: the
+    engine runs on a copy of the hub, with providers that only pretend to write, and each report holds its plan.
     """
     if dry_run:
         from calhub.sync.dryrun import rehearse
 
         return rehearse(hub, connect, replica_ids, account, calendar, full=full, progress=progress, derive=derive)
     chosen = choose(hub, replica_ids=replica_ids, account=account, calendar=calendar)
-    session = Session(hub, connect, full=full, deadline=deadline, workers=workers, progress=progress, derive=derive)
-    return session.run(chosen)
+    return Session(
+        hub, connect, full=full, deadline=deadline, workers=workers, stop=stop, progress=progress, derive=derive
+    ).run(chosen)
 
 
 def choose(
@@ -93,6 +104,7 @@ class Session:
         *,
         full: bool = False,
         deadline: float | None = None,
+        stop: Stop = never,
         workers: int = 1,
         progress: Progress = no_progress,
         dry_run: bool = False,
@@ -102,6 +114,7 @@ class Session:
         self._connect = connect
         self._full = full
         self._deadline = deadline
+        self._stop = stop
         self._workers = workers
         self._interrupted = threading.Event()
         self._progress = _one_by_one(progress)
@@ -159,12 +172,19 @@ class Session:
         for _ in range(_PUSH_ROUNDS):
             if self._derive is not None:
                 self._derive(self._hub)
+            if self._writes_are_stopped():
+                break
             moved = self._each(ready, push)
             ready = [each for each in ready if each.report.status == "ok"]
             if not moved:
                 break
         for each in passes:
             self._finish(each)
+
+    def _writes_are_stopped(self) -> bool:
+        """By the mode of the installation; a rehearsal writes nothing anyway, and is to show what there is to do."""
+        with self._hub.read() as conn:
+            return not self._dry_run and modes.dry_run_since(conn) is not None
 
     def _each(self, passes: Sequence[Pass], step: Callable[[Pass], bool]) -> list[Pass]:
         """Run a step of each pass, several accounts at once. Returns the passes for which it returned True."""
@@ -211,16 +231,20 @@ class Session:
 
     def _out_of_time(self) -> bool:
         over = self._deadline is not None and time.monotonic() >= self._deadline
-        return over or self._interrupted.is_set()
+        return over or self._interrupted.is_set() or self._stop()
 
     def _step(self, of: Pass, step: Callable[[Pass], bool]) -> bool:
         """Run one step of a pass; its failure is this pass's alone."""
         account_id = of.replica.account_id
         began, requests = time.monotonic(), of.provider.requests
+        facts = {"run": of.report.run_id, "replica": of.replica.id, "account": of.replica.account}
         try:
             if account_id in self._dead:
                 raise self._dead[account_id]
-            return step(of)
+            with trace.span(step.__name__.strip("_"), **facts) as told:
+                going_on = step(of)
+                told["status"] = of.report.status
+            return going_on
         except ProviderError as error:
             if error.trait in (Trait.LOGIN, Trait.RETRY, Trait.FATAL):
                 self._dead[account_id] = error
@@ -260,6 +284,8 @@ class Session:
             if of.completed:
                 accounts.update_replica(conn, of.replica.id, phase="steady")
                 restored.over(conn, of.replica.id)
+            if report.run_id is not None and not of.first_pass:
+                measures.note_delays(conn, report.run_id)
         self._record(report)
 
     def _record(self, report: RunReport) -> None:
@@ -269,6 +295,9 @@ class Session:
                 conn, report.run_id, status=report.status, counts=report.counts, errors=report.errors,
                 requests=report.requests, duration_ms=report.duration_ms, now=self._hub.now(),
             )  # fmt: skip
+            if not self._dry_run:  # else this is a copy of the hub
+                measures.note_run(conn, report.run_id)
+                measures.store(conn, samples.here.drain())
 
 
 def _one_by_one(progress: Progress) -> Progress:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from calhub.calendar.edit import delete_occurrence
 from calhub.calendar.event import RECURRENCE_UNIT, TIME_UNIT, Content
 from calhub.calendar.fields import Path, apply
-from calhub.hub import events, inbox, links
+from calhub.hub import audit, events, inbox, links
 from calhub.hub.errors import InvalidValue
 from calhub.hub.jsontext import loads
 from calhub.hub.sql import Connection
@@ -44,6 +44,7 @@ def resolve(
         events.put_event(conn, stored.calendar_id, str(uuid.uuid4()), second, now=now)
     inbox.close_conflict(conn, conflict_id, sides, now=now)
     links.requeue(conn, row["replica_id"], stored.id, now=now)
+    audit.note(conn, "conflict resolved", conflict=conflict_id, uid=stored.uid, fields=sorted(sides))
     return inbox.get_conflict(conn, conflict_id) | {
         "fields": [{**entry, "taken": sides[entry["name"]]} for entry in entries]
     }

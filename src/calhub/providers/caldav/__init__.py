@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from calhub.providers.base import Provider, ProviderError, Trait
 from calhub.providers.caldav.provider import CalDAVProvider
 from calhub.providers.http import Credentials, Web, check_url
+from calhub.providers.pinned import public_only
 from calhub.providers.vault import Vault
 
 __all__ = ["CalDAVProvider", "connect"]
@@ -24,12 +25,12 @@ def connect(settings: Mapping[str, str], vault: Vault) -> Provider:
     if not settings.get("url"):
         raise ProviderError("A CalDAV account needs an address.", "Give --url.", Trait.FATAL)
     url = check_url(settings["url"])
-    secrets = vault.load()
+    secrets, guarded = vault.load(), public_only(settings)
     if token := secrets.get("token"):
         if not token.isascii() or not token.isprintable():
             raise ProviderError("The token has characters that cannot be sent.", "Copy it again.", Trait.FATAL)
-        return CalDAVProvider(Web(url, Credentials(token=token)))
+        return CalDAVProvider(Web(url, Credentials(token=token), public_only=guarded))
     if not settings.get("username"):
         raise ProviderError("A CalDAV account needs a user name.", "Give --username.", Trait.FATAL)
     credentials = Credentials(username=settings["username"], password=secrets.get("password", ""))
-    return CalDAVProvider(Web(url, credentials))
+    return CalDAVProvider(Web(url, credentials, public_only=guarded))

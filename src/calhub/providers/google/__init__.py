@@ -18,6 +18,7 @@ from calhub.providers.google.provider import GoogleProvider
 from calhub.providers.http import host_of
 from calhub.providers.limits import Limiter
 from calhub.providers.oauth_services import tokens
+from calhub.providers.pinned import public_only
 from calhub.providers.rest import Rest
 from calhub.providers.vault import Vault
 
@@ -30,7 +31,8 @@ def connect(settings: Mapping[str, str], vault: Vault) -> Provider:
     """The provider for an account; no I/O. Raises `ProviderError` FATAL for settings that cannot work."""
     root = settings.get("api_root") or API_ROOT
     given = tokens("google", settings, vault)
-    return GoogleProvider(Client(Rest(root, given, limiter=_limiter(root)), given))
+    rest = Rest(root, given, limiter=_limiter(root), public_only=public_only(settings))
+    return GoogleProvider(Client(rest, given))
 
 
 def _limiter(root: str) -> Limiter | None:

@@ -7,6 +7,7 @@ opened but whose answer was lost ends by itself within a week. Messages may be d
 
 from __future__ import annotations
 
+import json
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -118,6 +119,40 @@ class Channels:
         if answer.get("expiration"):
             end = datetime.fromtimestamp(int(answer["expiration"]) / 1000, UTC)
         return end.astimezone(UTC).isoformat()
+
+
+class Push:
+    """`calhub.providers.push.Push`: states are channels as JSON."""
+
+    def __init__(self, channels: Channels) -> None:
+        self._channels = channels
+
+    def plan(self, calendar: str) -> str:
+        return _dump(self._channels.plan(calendar))
+
+    def open(self, state: str, address: str) -> str:
+        return _dump(self._channels.open(load(state), address))
+
+    def renew(self, state: str) -> None:  # noqa: ARG002 - Google renews nothing
+        return None
+
+    def stop(self, state: str) -> None:
+        self._channels.stop(load(state))
+
+    def expires(self, state: str) -> datetime:
+        return datetime.fromisoformat(load(state).expires)
+
+    def due(self, state: str) -> datetime:
+        return self.expires(state) - OVERLAP
+
+
+def load(state: str) -> Channel:
+    """The channel of a state."""
+    return Channel.from_dict(json.loads(state))
+
+
+def _dump(channel: Channel) -> str:
+    return json.dumps(channel.as_dict())
 
 
 def verify(channel: Channel, headers: Mapping[str, str]) -> Notice | None:

@@ -35,7 +35,7 @@ from calhub.providers.base import (
     write_one,
 )
 from calhub.providers.google import more
-from calhub.providers.google.channels import Channels
+from calhub.providers.google.channels import Channels, Push
 from calhub.providers.google.client import BATCH, Call, Client, calendar_path, events_path
 from calhub.providers.google.errors import problem, refusal
 from calhub.providers.google.inward import uid_of
@@ -90,6 +90,10 @@ class GoogleProvider:
     def channels(self, *, clock: Callable[[], datetime] | None = None) -> Channels:
         """The push channels of this account."""
         return Channels(self._client, clock=clock) if clock else Channels(self._client)
+
+    def push(self, clock: Callable[[], datetime]) -> Push:
+        """`calhub.providers.push.Push` for this account."""
+        return Push(self.channels(clock=clock))
 
     # Calendars
 

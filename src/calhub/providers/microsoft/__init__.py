@@ -15,6 +15,7 @@ from calhub.providers.base import Provider
 from calhub.providers.microsoft.client import ROOT, Graph, limiter
 from calhub.providers.microsoft.provider import MicrosoftProvider
 from calhub.providers.oauth_services import tokens
+from calhub.providers.pinned import public_only
 from calhub.providers.rest import Rest
 from calhub.providers.vault import Vault
 
@@ -24,4 +25,5 @@ __all__ = ["MicrosoftProvider", "connect"]
 def connect(settings: Mapping[str, str], vault: Vault) -> Provider:
     """The provider for an account; no I/O. Raises `ProviderError` FATAL for settings that cannot work."""
     root = settings.get("api_root") or ROOT
-    return MicrosoftProvider(Graph(Rest(root, tokens("microsoft", settings, vault), limiter=limiter())))
+    given = tokens("microsoft", settings, vault)
+    return MicrosoftProvider(Graph(Rest(root, given, limiter=limiter(), public_only=public_only(settings))))

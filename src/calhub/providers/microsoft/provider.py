@@ -28,6 +28,7 @@ from calhub.providers.microsoft.inward import item_of
 from calhub.providers.microsoft.listing import Listing, Window
 from calhub.providers.microsoft.places import Place
 from calhub.providers.microsoft.scripts import Script, run_many, run_one, run_read
+from calhub.providers.microsoft.subscriptions import Push, Subscriptions
 from calhub.providers.microsoft.writing import Writer
 
 #: What survives a round trip. Where Graph's own form is narrower, the hub's is kept beside it (`kept`).
@@ -67,6 +68,10 @@ class MicrosoftProvider:
 
     def close(self) -> None:
         self._graph.rest.close()
+
+    def push(self, clock: Callable[[], datetime]) -> Push:
+        """`calhub.providers.push.Push` for this account."""
+        return Push(Subscriptions(self._graph, clock))
 
     # Calendars
 

@@ -110,6 +110,33 @@ class Subscriptions:
         return self._graph.send(Part(method, path(*segments), json))
 
 
+class Push:
+    """`calhub.providers.push.Push`: states are subscriptions as text; one that is planned has no id yet."""
+
+    def __init__(self, subscriptions: Subscriptions) -> None:
+        self._subscriptions = subscriptions
+
+    def plan(self, calendar: str) -> str:
+        return Subscription("", calendar, "", "").dump()
+
+    def open(self, state: str, address: str) -> str:
+        return self._subscriptions.create(Subscription.load(state).calendar, address).dump()
+
+    def renew(self, state: str) -> str | None:
+        renewed = self._subscriptions.renew(Subscription.load(state))
+        return None if renewed is None else renewed.dump()
+
+    def stop(self, state: str) -> None:
+        if (subscription := Subscription.load(state)).id:
+            self._subscriptions.stop(subscription)
+
+    def expires(self, state: str) -> datetime:
+        return datetime.fromisoformat(Subscription.load(state).expires)
+
+    def due(self, state: str) -> datetime:
+        return self.expires(state) - SPARE
+
+
 def handshake(query: Mapping[str, str]) -> str | None:
     """The text to answer Graph's first call with, and nothing but it; None for any other call."""
     return query.get("validationToken")

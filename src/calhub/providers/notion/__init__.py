@@ -11,6 +11,7 @@ from calhub.providers.limits import Limiter
 from calhub.providers.notion.client import OLD_MODEL, RENAMED, Notion
 from calhub.providers.notion.provider import NotionProvider
 from calhub.providers.oauth_services import tokens
+from calhub.providers.pinned import public_only
 from calhub.providers.rest import Rest
 from calhub.providers.vault import Vault
 
@@ -36,5 +37,5 @@ def connect(settings: Mapping[str, str], vault: Vault) -> Provider:
     root = settings.get("api_root") or API_ROOT
     # Another service behind the same API has limits of its own, and says so by 429.
     limiter = Limiter(rate=RATE, burst=BURST, at_once=8) if origin(root) == origin(API_ROOT) else None
-    rest = Rest(root, tokens("notion", settings, vault), limiter=limiter)
+    rest = Rest(root, tokens("notion", settings, vault), limiter=limiter, public_only=public_only(settings))
     return NotionProvider(Notion(rest, version))

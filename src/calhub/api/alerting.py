@@ -1,0 +1,24 @@
+"""While the server runs, it looks every minute whether somebody should be told something."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+from anyio import to_thread
+
+from calhub.api.surroundings import Surroundings
+from calhub.ops import alerts, log
+
+EVERY_SECONDS: Final = 60.0
+
+
+async def keep_telling(here: Surroundings, slow_seconds: float) -> None:
+    """Until cancelled; ends at once where there are no addresses to tell."""
+    urls = here.setting("alert_urls").split()
+    while urls:
+        try:
+            await to_thread.run_sync(alerts.check, here.hub, urls, slow_seconds)
+        except Exception as error:  # noqa: BLE001 - alerts that fail now must not end those to come
+            log.record(error, "alerts")
+        await asyncio.sleep(EVERY_SECONDS)

@@ -1,0 +1,295 @@
+"""Push channels and the messages that come by them, with services that really POST."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import uvicorn
+from fastapi import FastAPI
+from tests.daemon.rig import eventually
+from tests.providers.notion.conftest import text
+
+from calhub.api.routes import webhooks as routes
+from calhub.api.surroundings import Surroundings
+from calhub.daemon.front import listen
+from calhub.daemon.webhooks import Webhooks
+from calhub.hub import accounts, channels
+from calhub.hub.channels import Channel
+from calhub.hub.database import Hub
+from calhub.ops.secrets import seal
+from calhub.sync.channels import Channels, is_told
+from calhub.sync.connect import connector
+from calhub.testing.people import PROPERTIES
+from calhub.testing.services.base import Service
+from calhub.testing.services.google import GoogleService
+from calhub.testing.services.graph import Graph
+from calhub.testing.services.notion import NotionService
+from calhub.testing.world import VirtualClock
+
+DAY = {"start": {"date": "2026-11-23"}, "end": {"date": "2026-11-24"}}
+TIMES: dict[str, Any] = {
+    "start": {"dateTime": "2026-11-23T10:00:00", "timeZone": "UTC"},
+    "end": {"dateTime": "2026-11-23T11:00:00", "timeZone": "UTC"},
+}
+SECRETS = ("client_secret", "refresh_token", "token")
+
+
+class Place:
+    """A hub whose webhooks are served; pokes and the like are only written down."""
+
+    def __init__(self, hub: Hub, clock: VirtualClock) -> None:
+        self.hub, self.clock = hub, clock
+        self.pokes: list[tuple[list[int], bool]] = []
+        self.looked: list[int] = []
+        self.said: list[str] = []
+        self.channels = Channels(hub, connector(hub), self.looked.extend)
+        self.webhooks = self._webhooks()
+        self._sock = listen("127.0.0.1", 0)
+        self.url = f"http://127.0.0.1:{self._sock.getsockname()[1]}"
+        app = FastAPI()
+        app.state.surroundings = Surroundings(hub, setting=lambda _: "", webhooks=self.webhooks)
+        app.include_router(routes.router)
+        self._server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off", timeout_graceful_shutdown=1))
+        self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [self._sock]})
+
+    def _webhooks(self) -> Webhooks:
+        return Webhooks(
+            self.hub, lambda replicas, full: self.pokes.append((list(replicas), full)),
+            lambda: self.channels.tend(), self.said.append,
+        )  # fmt: skip
+
+    def __enter__(self) -> Place:
+        self._thread.start()
+        eventually(lambda: self._server.started, "the web server")
+        self.channels.public_url = self.url
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.should_exit = True
+        self._thread.join()
+
+    def attach(self, kind: str, credentials: dict[str, str], *calendars: str, **options: Any) -> list[int]:
+        """An account with a replica for each remote calendar; returns their ids."""
+        with self.hub.transaction() as conn:
+            now = self.hub.now()
+            settings = {key: value for key, value in credentials.items() if key not in SECRETS}
+            account = accounts.add_account(conn, kind, kind, settings, now)
+            for key in credentials.keys() & set(SECRETS):
+                accounts.set_secret(conn, account.id, key, seal(self.hub.home, kind, key, credentials[key]))
+            return [
+                accounts.add_replica(
+                    conn, accounts.add_calendar(conn, name, now).id, account.id, name, name, now, **options
+                ).id
+                for name in calendars
+            ]
+
+    def rows(self) -> list[Channel]:
+        with self.hub.read() as conn:
+            return channels.channels(conn)
+
+
+@pytest.fixture
+def clock() -> VirtualClock:
+    return VirtualClock()
+
+
+@pytest.fixture
+def place(tmp_path: Any, clock: VirtualClock) -> Iterator[Place]:
+    with Hub.open(tmp_path / "home", clock=clock) as hub, Place(hub, clock) as made:
+        yield made
+
+
+@pytest.fixture
+def google(clock: VirtualClock) -> Iterator[GoogleService]:
+    with GoogleService(clock=clock) as service:
+        yield service
+
+
+@pytest.fixture
+def graph(clock: VirtualClock) -> Iterator[Graph]:
+    with Graph(clock=clock) as service:
+        yield service
+
+
+def deliver(service: Service) -> list[int | None]:
+    return [message.status for message in service.deliver()]
+
+
+def test_a_channel_is_opened_and_tells(place: Place, google: GoogleService) -> None:
+    """Opened once; what happened before it stood is looked for, and each change pokes its replica."""
+    calendar = google.user_add_calendar("Work")
+    [replica] = place.attach("google", google.credentials(), calendar)
+    place.channels.tend()
+    place.channels.tend()
+    assert len(google.channels) == 1
+    assert place.looked == [replica]
+    assert place.channels.told() == {replica}
+
+    google.user_insert(calendar, **DAY)
+    assert deliver(google) == [200, 200]  # the first message says only that the channel is open
+    assert place.pokes == [([replica], False)]
+
+
+def test_old_and_forged_messages_do_nothing(place: Place, google: GoogleService) -> None:
+    """They are answered like the others, or the service would repeat them."""
+    calendar = google.user_add_calendar("Work")
+    [replica] = place.attach("google", google.credentials(), calendar)
+    place.channels.tend()
+    google.user_insert(calendar, **DAY)
+    google.user_insert(calendar, **DAY)
+    sent = google.deliver()
+    place.pokes.clear()
+    url = sent[-1].url
+    for message in sent:
+        google.notify(message.url, message.headers)
+    google.notify(url, {**sent[-1].headers, "X-Goog-Message-Number": "99", "X-Goog-Channel-Token": "guess"})
+    google.notify(url.removesuffix(str(replica)) + "77", sent[-1].headers)
+    assert deliver(google) == [200] * 5
+    assert place.pokes == []
+
+
+def test_a_channel_is_replaced_ahead_of_its_end(place: Place, google: GoogleService) -> None:
+    """Also when the clock jumps past it, and when the address changes; the old one is stopped."""
+    calendar = google.user_add_calendar("Work")
+    place.attach("google", google.credentials(), calendar)
+    for days, changed in ((0, True), (6, False), (0.6, True), (30, True)):
+        before = set(google.channels)
+        place.clock.advance(days=days)
+        place.channels.tend()
+        alive = {name for name, each in google.channels.items() if each.expires > place.clock()}
+        assert len(alive) == 1
+        assert (set(google.channels) != before) is changed
+    [row] = place.rows()
+    assert is_told(row, place.hub.now())
+    place.channels.public_url = place.url.replace("127.0.0.1", "localhost")
+    place.channels.tend()
+    assert [each.address for each in google.channels.values()] == [row.address.replace("127.0.0.1", "localhost")]
+
+
+def test_channels_end_with_what_wanted_them(place: Place, google: GoogleService) -> None:
+    """A replica removed or paused, an account about to be removed, no public URL any more."""
+    names = [google.user_add_calendar(name) for name in ("a", "b", "c")]
+    first, second, _ = place.attach("google", google.credentials(), *names)
+    place.channels.tend()
+    assert len(google.channels) == 3
+    with place.hub.transaction() as conn:
+        accounts.remove_replica(conn, first)
+        accounts.update_replica(conn, second, state="paused")
+    place.channels.tend()
+    assert [each.calendar for each in google.channels.values()] == [names[2]]
+    place.channels.stop(1)
+    assert google.channels == {}
+    place.channels.tend()
+    assert len(google.channels) == 1
+    place.channels.public_url = ""
+    place.channels.tend()
+    assert google.channels == {}
+    assert place.rows() == []
+
+
+def test_who_does_not_push_is_not_asked_all_the_time(place: Place, google: GoogleService) -> None:
+    calendar = google.user_add_calendar("Work")
+    place.attach("google", google.credentials(), calendar)
+    google.fail("POST */watch", "status", status=400)
+    place.channels.tend()
+    place.channels.tend()
+    assert len(google.requests("POST */watch")) == 1
+    assert place.channels.told() == set()
+    assert [row.state for row in place.rows()] == ["refused"]
+    place.clock.advance(days=1, minutes=1)
+    place.channels.tend()
+    assert [row.state for row in place.rows()] == ["open"]
+
+
+def test_a_failure_in_passing_is_tried_again(place: Place, google: GoogleService) -> None:
+    """And a channel that was planned when the process died is made anew."""
+    calendar = google.user_add_calendar("Work")
+    place.attach("google", google.credentials(), calendar)
+    google.fail("POST */watch", "status", status=503, times=20)
+    place.channels.tend()
+    assert place.rows() == []
+    google.heal()
+    place.channels.tend()
+    with place.hub.transaction() as conn:
+        conn.execute("UPDATE channel SET state = 'planned', due = ''")
+    place.channels.tend()
+    assert [row.state for row in place.rows()] == ["open"]
+
+
+def test_graph_shakes_hands_and_tells(place: Place, graph: Graph) -> None:
+    calendar = graph.user_calendar("Work")
+    [replica] = place.attach("microsoft", graph.credentials(), calendar)
+    place.channels.tend()
+    [name] = graph.subscriptions.rows
+    graph.user_event(calendar, subject="told", **TIMES)
+    assert deliver(graph) == [202]
+    assert place.pokes == [([replica], False)]
+
+    place.clock.advance(days=5)
+    place.channels.tend()
+    assert graph.subscriptions.rows[name].expires > place.clock() + timedelta(days=6)
+
+
+def test_graph_s_lifecycle_is_seen_to(place: Place, graph: Graph) -> None:
+    """Reauthorised, made anew when removed, and a full pass where messages were missed."""
+    calendar = graph.user_calendar("Work")
+    [replica] = place.attach("microsoft", graph.credentials(), calendar)
+    place.channels.tend()
+    [name] = graph.subscriptions.rows
+    place.looked.clear()
+    graph.subscriptions.lifecycle(name, "reauthorizationRequired")
+    assert deliver(graph) == [202]
+    assert len(graph.requests("PATCH */subscriptions/*")) == 1
+    graph.subscriptions.lifecycle(name, "missed")
+    assert deliver(graph) == [202]
+    assert place.pokes == [([replica], True)]
+    graph.subscriptions.lifecycle(name, "subscriptionRemoved")
+    assert deliver(graph) == [202]
+    assert [*graph.subscriptions.rows] != [name]
+    assert len(graph.subscriptions.rows) == 1
+    assert place.looked == [replica]
+
+
+def test_graph_s_messages_need_the_secret(place: Place, graph: Graph) -> None:
+    calendar = graph.user_calendar("Work")
+    place.attach("microsoft", graph.credentials(), calendar)
+    place.channels.tend()
+    graph.user_event(calendar, subject="told", **TIMES)
+    [message] = graph.pending
+    graph.pending.clear()
+    graph.notify(message.url, message.headers, message.body.replace(b'"clientState": "', b'"clientState": "x'))
+    graph.notify(message.url, message.headers, b"x" * (routes.MOST_BYTES + 1))
+    graph.notify(message.url, message.headers, b"nonsense")
+    assert deliver(graph) == [202, 413, 202]
+    assert place.pokes == []
+
+
+def test_notion_is_verified_and_tells_of_all_its_databases(place: Place, clock: VirtualClock) -> None:
+    """The newest token counts until a signed message has come, later ones do not; repetitions do nothing."""
+    with NotionService(clock=clock) as notion:
+        sources = [notion.add_database(name, PROPERTIES) for name in ("a", "b")]
+        credentials = {"token": notion.token, "api_root": notion.api_root}
+        first, second = place.attach("notion", credentials, *(source.id for source in sources))
+        url = f"{place.url}/webhooks/notion/{first}"
+        notion.notify(url, {}, b'{"verification_token": "somebody else"}')
+        made = notion.webhooks.subscribe(url)
+        assert deliver(notion) == [200, 200]
+        assert made.token in place.said[-1]
+        notion.webhooks.verify(made, made.token)
+        notion.user_create(sources[1], {"Title": text("Lunch")})
+        notion.webhooks.flush()
+        [message] = notion.pending
+        assert deliver(notion) == [200]
+        assert place.pokes == [([second], False)]
+        assert place.channels.told() == {first}
+
+        notion.notify(url, {}, b'{"verification_token": "too late"}')
+        notion.notify(url, message.headers, message.body)
+        notion.notify(url, message.headers, message.body + b" ")
+        notion.notify(f"{place.url}/webhooks/notion/9", message.headers, message.body)
+        assert deliver(notion) == [403, 200, 403, 403]
+        assert place.pokes == [([second], False)]
