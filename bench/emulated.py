@@ -1,6 +1,6 @@
-"""``python -m bench.emulated KIND SIZE``: an emulated service with events in one calendar; prints its credentials.
+"""``python -m bench.emulated KIND SIZE``: an emulated service with events in one calendar.
 
-It runs until its standard input ends.
+For each line it reads it prints credentials of a new sign-in; it runs until its standard input ends.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ def main() -> None:
         person = OutlookPerson(service, service.user_calendar(NAME))
     fill(person, size)
     with service:
-        print(json.dumps(service.credentials()), flush=True)
-        sys.stdin.read()
+        for _ in sys.stdin:
+            print(json.dumps(service.credentials()), flush=True)
 
 
 if __name__ == "__main__":

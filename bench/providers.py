@@ -6,6 +6,7 @@ import json
 import shutil
 import sys
 from pathlib import Path
+from subprocess import Popen
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -25,17 +26,25 @@ def measure(run: Run, size: int, folder: str | None) -> None:
     for kind in KINDS:
         command = [sys.executable, "-m", "bench.emulated", kind, str(size)]
         with TemporaryDirectory(prefix="calhub-bench-", dir=folder) as root, process(command) as emulator:
-            assert emulator.stdout is not None
-            credentials = emulator.stdout.readline().decode()
-            if not credentials:
-                raise RuntimeError(f"The emulated {kind} did not start")
-            _measure(run, kind, size, Calhub(Path(root) / "calhub"), credentials)
+            _measure(run, kind, size, Calhub(Path(root) / "calhub"), emulator)
 
 
-def _measure(run: Run, kind: str, size: int, calhub: Calhub, credentials: str) -> None:
+def _credentials(emulator: Popen[bytes]) -> str:
+    """Of a sign-in of its own: a refresh token is good for one account."""
+    assert emulator.stdin is not None
+    assert emulator.stdout is not None
+    emulator.stdin.write(b"\n")
+    emulator.stdin.flush()
+    credentials = emulator.stdout.readline().decode()
+    if not credentials:
+        raise RuntimeError("The emulated service did not start")
+    return credentials
+
+
+def _measure(run: Run, kind: str, size: int, calhub: Calhub, emulator: Popen[bytes]) -> None:
     for _ in run.turns(["calhub"], size, long=True):
         shutil.rmtree(calhub.home, ignore_errors=True)
-        calhub("account", "add", kind, kind, "--credentials", "-", "--calendars", NAME, given=credentials)
+        calhub("account", "add", kind, kind, "--credentials", "-", "--calendars", NAME, given=_credentials(emulator))
         seconds = timed(calhub.sync)
         assert calhub.count() == size
         run.results.add(f"first pull, {kind}", size, "calhub", size / seconds, "/s")
