@@ -8,8 +8,10 @@ and an edit somebody made in between is kept.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
-from calhub.calendar.fields import apply, diff
+from calhub.calendar.event import Content
+from calhub.calendar.fields import Path, apply, diff
 from calhub.hub import journal, links, lookup
 from calhub.hub.journal import Intent
 from calhub.hub.sql import Connection
@@ -59,8 +61,10 @@ def _is_our_creation(intent: Intent, item: Item) -> bool:
 def _agree_on_what_shows(conn: Connection, of: Pass, intent: Intent) -> None:
     """Where the item shows our write, move the bases as its answer would have: what is ours is no edit of anybody.
 
-    Also not what we sent and the service dropped. Where nothing shows, the write never arrived. One that was refused as
-    stale may have been delivered twice; but then all of it shows.
+    Also not what is missing of what we sent: the service may drop it from an update, or somebody took it out since.
+    Nobody can tell, so nothing is lost: it counts as the hub's alone, and is sent once more. Where nothing shows, and
+    something is as it was before, the write never arrived; where somebody has typed over all of it, it may have. One
+    that was refused as stale may have been delivered twice; but then all of it shows.
     """
     link = links.links_by_remote(conn, of.replica.id, [intent.remote_id]).get(intent.remote_id)
     seen = links.observations(conn, of.replica.id, [intent.remote_id]).get(intent.remote_id)
@@ -68,15 +72,19 @@ def _agree_on_what_shows(conn: Connection, of: Pass, intent: Intent) -> None:
         return
     difference = diff(intent.content, seen.content)
     ours = diff(intent.before or {}, intent.content)
-    shown = {path: change for path, change in ours.items() if apply(seen.content, {path: change}) == seen.content}
-    if not shown or (intent.state == "stale" and shown != ours):
+    shown = {path: change for path, change in ours.items() if _shows(seen.content, path, change)}
+    as_before = any(_shows(seen.content, path, (new, old)) for path, (old, new) in ours.items())
+    if (as_before and not shown) or (intent.state == "stale" and shown != ours):
         return
-    missing = dropped(difference)  # sent once more; where the service drops it again, its answer says so
+    agreed = shown | dropped(difference)
     links.set_link(
         conn, of.replica.id, link.event_id, link.remote_id, version=link.version, hub_rev=link.hub_rev,
-        base_remote=apply(apply(link.base_remote, shown), missing),
-        base_hub=apply(apply(link.base_hub, shown), missing), now=of.hub.now(),
+        base_remote=apply(link.base_remote, agreed), base_hub=apply(link.base_hub, agreed), now=of.hub.now(),
     )  # fmt: skip
+
+
+def _shows(content: Content, path: Path, change: tuple[Any, Any]) -> bool:
+    return apply(content, {path: change}) == content
 
 
 def _is_there(conn: Connection, intent: Intent) -> bool:
