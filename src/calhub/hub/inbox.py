@@ -26,9 +26,19 @@ def note_conflict(
         return
     merged = {entry["name"]: entry for entry in loads(waiting["fields"])}
     for entry in fields:
-        base = merged.get(entry["name"], entry)["base"]
-        merged[entry["name"]] = {**entry, "base": base}
+        older = merged.get(entry["name"])
+        merged[entry["name"]] = entry if older is None else _folded(older, entry)
     sql.update(conn, "conflict", waiting["id"], {"fields": dumps(list(merged.values()))})
+
+
+def _folded(older: dict[str, Any], newer: dict[str, Any]) -> dict[str, Any]:
+    """A newer clash of a field, folded into an older one.
+
+    The value of an edit beside a deletion has none across from it; the one that was there may be nowhere else by now.
+    """
+    gone = {"hub": "remote", "remote": "hub"}.get(newer["taken"])
+    kept = {gone: older[gone]} if gone is not None and newer[gone] is None else {}
+    return {**newer, **kept, "base": older["base"]}
 
 
 def open_conflict(conn: Connection, replica_id: int, event_id: int) -> Row | None:
