@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any, Final
 
 from calhub.calendar.event import FIELDS, Content
-from calhub.calendar.fields import project
+from calhub.calendar.fields import diff, project
 from calhub.calendar.frame import frame_of
 from calhub.hub import events, inbox, links
 from calhub.hub.errors import HubError
@@ -295,9 +295,10 @@ class Simulation:
             self.names[who].service.user_delete(self.names[who].calendar, uid)
 
     def _unheard(self, who: str, uid: str, deleted: Content) -> set[str]:
-        """What the hub sent to an item and was never told to have arrived there.
+        """What the hub sent to an item and was never told to have arrived there, or has in other words by now.
 
-        Whether the one who deleted the item had seen it, the engine cannot know; so the hub's edit survives.
+        Whether the one who deleted the item had seen it, the engine cannot know; so the hub's edit survives. Nor can it
+        know who chose the other words: a service that rewrites texts, whose answer was lost, or somebody there.
         """
         remote = self.names[who]
         remote_id = remote.service.remote_id(remote.calendar, uid) or ""
@@ -306,7 +307,8 @@ class Simulation:
             if link is None:
                 return tokens(deleted)
             stored = events.event_by_id(conn, link.event_id)
-        return (tokens(deleted) & tokens(stored.content if stored else {})) - tokens(link.base_remote)
+        hub = stored.content if stored else {}
+        return ((tokens(deleted) & tokens(hub)) - tokens(link.base_remote)) | _reworded(link.base_hub, hub)
 
     def _forgive_unseen(self, who: str, deleted: Content) -> None:
         """What the service cannot show goes with the event its user deleted, unless typed since: both are right."""
@@ -405,6 +407,12 @@ class Simulation:
                 self.reached[f"conflict {clash['state']}"] += 1
                 self.ledger.decided(tokens(clash["fields"]) | tokens(before.content if before else {}))
         return len(waiting)
+
+
+def _reworded(base: Content, now: Content) -> set[str]:
+    """The tokens that are where they were, in a text that is another one; no user's edit is like that."""
+    texts = [pair for pair in diff(base, now).values() if all(isinstance(each, str) for each in pair)]
+    return set().union(*(tokens(new) for old, new in texts if tokens(old) == tokens(new)))
 
 
 def _with(content: Content, name: str, value: str) -> Content:
