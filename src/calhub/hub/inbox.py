@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final, Literal
 
 from calhub.hub import audit, sql
@@ -18,27 +19,22 @@ Side = Literal["hub", "remote"]
 def note_conflict(
     conn: Connection, replica_id: int, event_id: int, state: str, fields: list[dict[str, Any]], *, now: str
 ) -> None:
-    """Keep the values of a clash. While one is open for the event, a newer clash is folded into it by field."""
+    """Keep the values of a clash. While one is open for the event, a newer clash is folded into it by field.
+
+    The side that has deleted the event has no values any more; what it had in the older clash stays.
+    """
     waiting = open_conflict(conn, replica_id, event_id) if state == "open" else None
     if waiting is None:
         values = {"replica_id": replica_id, "event_id": event_id, "state": state, "fields": dumps(fields), "since": now}
         sql.insert(conn, "conflict", values)
         return
     merged = {entry["name"]: entry for entry in loads(waiting["fields"])}
+    sides = next((entry for entry in fields if entry["name"] == "deleted"), {})
     for entry in fields:
-        older = merged.get(entry["name"])
-        merged[entry["name"]] = entry if older is None else _folded(older, entry)
+        older = merged.get(entry["name"], entry)
+        gone = {side: older[side] for side in ("hub", "remote") if sides.get(side) and entry is not sides}
+        merged[entry["name"]] = {**entry, **gone, "base": older["base"]}
     sql.update(conn, "conflict", waiting["id"], {"fields": dumps(list(merged.values()))})
-
-
-def _folded(older: dict[str, Any], newer: dict[str, Any]) -> dict[str, Any]:
-    """A newer clash of a field, folded into an older one.
-
-    The value of an edit beside a deletion has none across from it; the one that was there may be nowhere else by now.
-    """
-    gone = {"hub": "remote", "remote": "hub"}.get(newer["taken"])
-    kept = {gone: older[gone]} if gone is not None and newer[gone] is None else {}
-    return {**newer, **kept, "base": older["base"]}
 
 
 def open_conflict(conn: Connection, replica_id: int, event_id: int) -> Row | None:
@@ -131,12 +127,14 @@ def decided_holds(conn: Connection, replica_id: int, side: Side) -> list[Row]:
     return conn.execute(query, (replica_id, side)).fetchall()
 
 
-def finish_holds(conn: Connection, replica_id: int, side: Side, *, now: str, waiting_too: bool) -> None:
+def finish_holds(
+    conn: Connection, replica_id: int, side: Side, *, now: str,
+    states: Sequence[str] = ("released", "discarded", "waiting"),
+) -> None:  # fmt: skip
     """Close decided holds after they took effect, and waiting ones whose plan is no longer there."""
-    states = ("released", "discarded", "waiting") if waiting_too else ("released", "discarded")
     conn.execute(
         f"UPDATE hold SET state = 'done', closed = ? WHERE replica_id = ? AND side = ? AND {sql.within('state')}",
-        (now, replica_id, side, dumps(states)),
+        (now, replica_id, side, dumps(list(states))),
     )
 
 

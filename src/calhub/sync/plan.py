@@ -152,7 +152,9 @@ def _pull_gone(hub: HubSide | None, bases: Bases | None, policy: Policy) -> Pull
     edited = _values(diff(bases.hub, mine), theirs=False)
     # Where nothing is pushed, nothing says how old an edit is; one of fields the remote cannot hold gives way, noted.
     if policy.conflicts == "remote" or (policy.direction == "pull" and not edited):
-        fields = (_deletion(hub=False, remote=True, taken="remote"), *edited)
+        # No base holds such fields; so the note keeps them all, also where somebody else brings the event back.
+        typed = _values(diff(bases.hub, hub.content), theirs=False)
+        fields = (_deletion(hub=False, remote=True, taken="remote"), *typed)
         return Pull(hub=Write(op="delete", content=None), noted=Noted(state="auto", fields=fields))
     # Under `ask` too the edit stays in the hub; the open conflict keeps push from creating it again.
     asked = policy.conflicts == "ask"

@@ -63,7 +63,7 @@ def pull(of: Pass, remote_ids: Sequence[str]) -> bool:
         of.check_time()
     if not discarded:
         with of.hub.transaction() as conn:
-            inbox.finish_holds(conn, of.replica.id, "hub", now=of.hub.now(), waiting_too=True)
+            inbox.finish_holds(conn, of.replica.id, "hub", now=of.hub.now())
     return True
 
 

@@ -124,10 +124,15 @@ def _look_first(of: Pass, ids: Sequence[int]) -> bool:
 
 
 def _admit(of: Pass, ids: Sequence[int]) -> bool:
-    """Ask the guard. Carries out a discarded hold first: what it held is undone in the hub."""
+    """Ask the guard. Carries out a discarded hold first: what it held is undone in the hub.
+
+    With that it is over, even if the guard holds other things back now: who deletes an event again means it.
+    """
     released, discarded = decided(of, "remote")
     if discarded:
-        _take_back(of, ids, lambda each: _step(each).key in discarded)
+        with of.hub.transaction() as conn:
+            _take_back(of, ids, lambda each: _step(each).key in discarded)
+            inbox.finish_holds(conn, of.replica.id, "remote", now=of.hub.now(), states=("discarded",))
     steps: list[guard.Step] = []
     for chunk in links.chunks(ids):
         with of.hub.read() as conn:
@@ -428,6 +433,6 @@ def _give_up(of: Pass, doubtful: Sequence[Doubt]) -> None:
 def _finish(of: Pass, upto: int) -> None:
     with of.hub.transaction() as conn:
         accounts.update_replica(conn, of.replica.id, hub_seq=upto)
-        for side in ("hub", "remote"):
-            inbox.finish_holds(conn, of.replica.id, side, now=of.hub.now(), waiting_too=side == "remote")
+        inbox.finish_holds(conn, of.replica.id, "hub", now=of.hub.now(), states=("released", "discarded"))
+        inbox.finish_holds(conn, of.replica.id, "remote", now=of.hub.now())
     of.completed = True

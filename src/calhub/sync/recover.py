@@ -61,30 +61,29 @@ def _is_our_creation(intent: Intent, item: Item) -> bool:
 def _agree_on_what_shows(conn: Connection, of: Pass, intent: Intent) -> None:
     """Where the item shows our write, move the bases as its answer would have: what is ours is no edit of anybody.
 
-    Also not what is missing of what we sent: the service may drop it from an update, or somebody took it out since.
-    Nobody can tell, so nothing is lost: it counts as the hub's alone, and is sent once more. Where nothing shows, and
-    something is as it was before, the write never arrived; where somebody has typed over all of it, it may have. One
-    that was refused as stale may have been delivered twice; but then all of it shows.
+    Nor is what is missing since: the service may drop it from an update, or somebody took it out. Nobody can tell, so
+    nothing is lost: it counts as the hub's alone, and is sent once more. Where all that we changed is as before, the
+    write never arrived. One that was refused as stale may have been delivered twice; but then all of it shows.
     """
     link = links.links_by_remote(conn, of.replica.id, [intent.remote_id]).get(intent.remote_id)
     seen = links.observations(conn, of.replica.id, [intent.remote_id]).get(intent.remote_id)
     if link is None or seen is None or seen.content is None or intent.content is None:
         return
-    difference = diff(intent.content, seen.content)
-    ours = diff(intent.before or {}, intent.content)
-    shown = {path: change for path, change in ours.items() if _shows(seen.content, path, change)}
-    as_before = any(_shows(seen.content, path, (new, old)) for path, (old, new) in ours.items())
-    if (as_before and not shown) or (intent.state == "stale" and shown != ours):
+    before = intent.before or {}
+    ours = diff(before, intent.content)
+    shown = {path: change for path, change in ours.items() if _shows(seen.content, path, change[1])}
+    arrived = not all(_shows(seen.content, path, old) for path, (old, _) in ours.items())
+    if not arrived or (intent.state == "stale" and shown != ours):
         return
-    agreed = shown | dropped(difference)
+    agreed = shown | dropped(diff(before, seen.content))
     links.set_link(
         conn, of.replica.id, link.event_id, link.remote_id, version=link.version, hub_rev=link.hub_rev,
         base_remote=apply(link.base_remote, agreed), base_hub=apply(link.base_hub, agreed), now=of.hub.now(),
     )  # fmt: skip
 
 
-def _shows(content: Content, path: Path, change: tuple[Any, Any]) -> bool:
-    return apply(content, {path: change}) == content
+def _shows(content: Content, path: Path, value: Any) -> bool:
+    return apply(content, {path: (None, value)}) == content
 
 
 def _is_there(conn: Connection, intent: Intent) -> bool:

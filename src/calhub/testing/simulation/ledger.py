@@ -34,7 +34,6 @@ class Ledger:
     def __init__(self) -> None:
         self.fates: dict[str, Fate] = {}
         self._parents: dict[str, str] = {}
-        self._restored: set[str] = set()  # tokens of events that a backup brought back
         self._deleted: set[str] = set()  # families (by any member) that a person deleted at some time
 
     def wrote(self, before: Content | None, after: Content, *, promised: set[str]) -> None:
@@ -56,7 +55,6 @@ class Ledger:
         """A service was restored: what it had is gone, what it has now is back, and neither is anybody's fault."""
         if before is not None:
             self._deleted |= tokens(before)
-        self._restored |= tokens(after or {})  # the hub cannot tell it from an edit that no later deleter has seen
         for token in tokens(before or {}) | tokens(after or {}):
             self.fates[token] = Fate.REVIVED
         self._join(tokens(before or {}) | tokens(after or {}))
@@ -94,11 +92,7 @@ class Ledger:
 
     def may_live(self, family: str) -> bool:
         """Whether something was typed into the event that its deleters had not seen."""
-        return any(
-            fate is not Fate.REPLACED or token in self._restored
-            for token, fate in self.fates.items()
-            if self._root(token) == family
-        )
+        return any(fate is not Fate.REPLACED for token, fate in self.fates.items() if self._root(token) == family)
 
     def _join(self, found: set[str]) -> None:
         for token in found:

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any, Final
 
 from calhub.calendar.event import FIELDS, Content
-from calhub.calendar.fields import diff, project
+from calhub.calendar.fields import Patch, apply, diff, project
 from calhub.calendar.frame import frame_of
 from calhub.hub import events, inbox, links
 from calhub.hub.errors import HubError
@@ -47,6 +47,8 @@ class Simulation:
         self.edits = 0
         self._told_requests: dict[str, int] = {}
         self._snapshots: dict[str, Any] = {}
+        self._restored: dict[tuple[str, str], Patch] = {}  # what a restored backup last changed: remote, item
+        self._resolved: dict[int, int] = {}  # event: the revision that a person's decision made
         self._used: dict[str, list[Content]] = {}
         self._moments = 0
         self._at_moment: tuple[int, Callable[[], None]] | None = None
@@ -194,8 +196,11 @@ class Simulation:
     def _note(self, who: str, before: Content | None, after: Content) -> None:
         """A field that the provider cannot see, or a replica that only pushes, promises nothing."""
         self.edits += 1
-        keeps = FIELDS if who == HUB else self.names[who].service.quirks.keeps
-        self.ledger.wrote(before, after, promised=tokens(project(after, keeps)) if self._is_read(who) else set())
+        promised = tokens(project(after, self._keeps(who))) if self._is_read(who) else set()
+        self.ledger.wrote(before, after, promised=promised)
+
+    def _keeps(self, who: str) -> frozenset[str]:
+        return FIELDS if who == HUB else self.names[who].service.quirks.keeps
 
     def _is_read(self, who: str) -> bool:
         return who == HUB or self.names[who].replica.direction != "push"
@@ -287,6 +292,7 @@ class Simulation:
         if self._is_read(who):
             self.ledger.deleted(before)
             self._forgive_unseen(who, before)
+            self.ledger.forgiven(self._put_back(who, before))
             if who != HUB:
                 self.ledger.forgiven(self._unheard(who, uid, before))
         if who == HUB:
@@ -298,17 +304,33 @@ class Simulation:
         """What the hub sent to an item and was never told to have arrived there, or has in other words by now.
 
         Whether the one who deleted the item had seen it, the engine cannot know; so the hub's edit survives. Nor can it
-        know who chose the other words: a service that rewrites texts, whose answer was lost, or somebody there.
+        know who chose the other words: a service that rewrites texts, whose answer was lost, or somebody there. After a
+        decision that the remote has not been told of, the whole event survives: to decide is to edit.
         """
         remote = self.names[who]
         remote_id = remote.service.remote_id(remote.calendar, uid) or ""
         with self.world.hub.read() as conn:
             link = links.links_by_remote(conn, remote.replica.id, [remote_id]).get(remote_id)
-            if link is None:
+            if link is None or self._resolved.get(link.event_id, 0) > link.hub_rev:
                 return tokens(deleted)
             stored = events.event_by_id(conn, link.event_id)
         hub = stored.content if stored else {}
         return ((tokens(deleted) & tokens(hub)) - tokens(link.base_remote)) | _reworded(link.base_hub, hub)
+
+    def _put_back(self, who: str, deleted: Content) -> set[str]:
+        """What a restored service shows of the event, while its deleter has not heard of the restore.
+
+        What an old backup put back looks like an edit of somebody at the service, which the deleter has not seen.
+        """
+        found = set()
+        for (name, remote_id), change in self._restored.items():
+            row = self.names[name].rows.get(remote_id)
+            if row is None or self.ledger.family(row.content) != self.ledger.family(deleted):
+                continue
+            shown = {path: values for path, values in change.items() if path[0] in self._keeps(who)}
+            if apply(row.content, change) == row.content and apply(deleted, shown) != deleted:
+                found |= tokens(row.content)
+        return found
 
     def _forgive_unseen(self, who: str, deleted: Content) -> None:
         """What the service cannot show goes with the event its user deleted, unless typed since: both are right."""
@@ -357,6 +379,7 @@ class Simulation:
                 self.edits += 1
                 self._forgive_unseen(step["who"], before.get(remote_id, {}))
                 self.ledger.rolled_back(before.get(remote_id), after.get(remote_id))
+                self._restored[step["who"], remote_id] = diff(before.get(remote_id, {}), after.get(remote_id, {}))
 
     def _forget(self, step: Step) -> None:
         self.memory(step["who"]).expire_cursors()
@@ -403,6 +426,9 @@ class Simulation:
             with suppress(HubError), hub.transaction() as conn:
                 before = events.event(conn, self.world.calendar.id, clash["uid"], deleted=True)
                 resolve(conn, clash["id"], side, {}, now=hub.now())  # type: ignore[arg-type]
+                after = events.event(conn, self.world.calendar.id, clash["uid"], deleted=True)
+                if after is not None:
+                    self._resolved[after.id] = after.rev
                 self.edits += 1
                 self.reached[f"conflict {clash['state']}"] += 1
                 self.ledger.decided(tokens(clash["fields"]) | tokens(before.content if before else {}))
