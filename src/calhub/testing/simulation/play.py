@@ -292,7 +292,7 @@ class Simulation:
         if self._is_read(who):
             self.ledger.deleted(before)
             self._forgive_unseen(who, before)
-            self.ledger.forgiven(self._put_back(who, before))
+            self.ledger.forgiven(self._put_back(who, before) | self._reworded_elsewhere(who, before))
             if who != HUB:
                 self.ledger.forgiven(self._unheard(who, uid, before))
         if who == HUB:
@@ -330,6 +330,18 @@ class Simulation:
             shown = {path: values for path, values in change.items() if path[0] in self._keeps(who)}
             if apply(row.content, change) == row.content and apply(deleted, shown) != deleted:
                 found |= tokens(row.content)
+        return found
+
+    def _reworded_elsewhere(self, who: str, deleted: Content) -> set[str]:
+        """What other services show in other words, and the hub has not been told: to any engine it is an edit."""
+        found: set[str] = set()
+        for name, place in self.names.items():
+            with self.world.hub.read() as conn:
+                known = links.links_by_remote(conn, place.replica.id, list(place.rows))
+            for remote_id, row in place.rows.items():
+                if name != who and self.ledger.family(row.content) == self.ledger.family(deleted):
+                    base = known[remote_id].base_remote if remote_id in known else deleted
+                    found |= _reworded(base, row.content)
         return found
 
     def _forgive_unseen(self, who: str, deleted: Content) -> None:
