@@ -45,6 +45,19 @@ def test_a_made_up_scenario_can_be_written_down_and_played_again(on: Stage) -> N
 
 
 NOT_TO_BE_KNOWN = {
+    # A service put the text in its own words, and no answer told of it before the event was deleted elsewhere.
+    "who chose other words": """
+        remote work: ordinary
+        remote phone: rewrites_text
+
+        work creates e1: title t0001
+        work edits e1: description t0002
+        phone fails: create lost-after, 1 times after 0 good
+        phone fails: get login, 1 times after 0 good
+        sync
+        work deletes e1
+        sync
+    """,
     # The update arrived, but no answer; then the item is deleted there. Perhaps by somebody who had not seen the edit.
     "whether an edit was seen": """
         remote work: ordinary

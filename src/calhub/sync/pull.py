@@ -156,7 +156,7 @@ def _pairs(conn: Connection, of: Pass, remote_ids: Sequence[str]) -> list[Pair]:
 
 
 def _is_live(item: Observation | None) -> bool:
-    return item is not None and not item.gone and item.problem is None
+    return item is not None and not item.gone
 
 
 def _uid(pair: Pair) -> str:

@@ -60,6 +60,8 @@ def at_request(sim: Simulation, remote: Place, label: str) -> None:
         _announced(conn, remote, request)
         if method == "update":
             _least_touch(conn, remote, request)
+        if method == "delete":  # two users' events of one UID may have become one in the very pass that deletes them
+            _one_family(sim, _links(conn, remote))
     if method != "create":
         demand(request.expected is not None, "I8", f"{request.method} of {request.remote_id} carries no version")
     if method == "delete":

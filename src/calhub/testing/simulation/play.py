@@ -292,7 +292,7 @@ class Simulation:
         if self._is_read(who):
             self.ledger.deleted(before)
             self._forgive_unseen(who, before)
-            self.ledger.forgiven(self._put_back(who, before))
+            self.ledger.forgiven(self._put_back(who, before) | self._reworded_elsewhere(who, before))
             if who != HUB:
                 self.ledger.forgiven(self._unheard(who, uid, before))
         if who == HUB:
@@ -301,10 +301,11 @@ class Simulation:
             self.names[who].service.user_delete(self.names[who].calendar, uid)
 
     def _unheard(self, who: str, uid: str, deleted: Content) -> set[str]:
-        """What the hub sent to an item and was never told to have arrived there.
+        """What the hub sent to an item and was never told to have arrived there, or has in other words by now.
 
-        Whether the one who deleted the item had seen it, the engine cannot know; so the hub's edit survives. After a
-        decision that the remote has not been told of, so does the whole event: to decide is to edit.
+        Whether the one who deleted the item had seen it, the engine cannot know; so the hub's edit survives. Nor can it
+        know who chose the other words: a service that rewrites texts, whose answer was lost, or somebody there. After a
+        decision that the remote has not been told of, the whole event survives: to decide is to edit.
         """
         remote = self.names[who]
         remote_id = remote.service.remote_id(remote.calendar, uid) or ""
@@ -313,7 +314,8 @@ class Simulation:
             if link is None or self._resolved.get(link.event_id, 0) > link.hub_rev:
                 return tokens(deleted)
             stored = events.event_by_id(conn, link.event_id)
-        return (tokens(deleted) & tokens(stored.content if stored else {})) - tokens(link.base_remote)
+        hub = stored.content if stored else {}
+        return ((tokens(deleted) & tokens(hub)) - tokens(link.base_remote)) | _reworded(link.base_hub, hub)
 
     def _put_back(self, who: str, deleted: Content) -> set[str]:
         """What a restored service shows of the event, while its deleter has not heard of the restore.
@@ -328,6 +330,18 @@ class Simulation:
             shown = {path: values for path, values in change.items() if path[0] in self._keeps(who)}
             if apply(row.content, change) == row.content and apply(deleted, shown) != deleted:
                 found |= tokens(row.content)
+        return found
+
+    def _reworded_elsewhere(self, who: str, deleted: Content) -> set[str]:
+        """What other services show in other words, and the hub has not been told: to any engine it is an edit."""
+        found: set[str] = set()
+        for name, place in self.names.items():
+            with self.world.hub.read() as conn:
+                known = links.links_by_remote(conn, place.replica.id, list(place.rows))
+            for remote_id, row in place.rows.items():
+                if name != who and self.ledger.family(row.content) == self.ledger.family(deleted):
+                    base = known[remote_id].base_remote if remote_id in known else deleted
+                    found |= _reworded(base, row.content)
         return found
 
     def _forgive_unseen(self, who: str, deleted: Content) -> None:
@@ -431,6 +445,12 @@ class Simulation:
                 self.reached[f"conflict {clash['state']}"] += 1
                 self.ledger.decided(tokens(clash["fields"]) | tokens(before.content if before else {}))
         return len(waiting)
+
+
+def _reworded(base: Content, now: Content) -> set[str]:
+    """The tokens that are where they were, in a text that is another one; no user's edit is like that."""
+    texts = [pair for pair in diff(base, now).values() if all(isinstance(each, str) for each in pair)]
+    return set().union(*(tokens(new) for old, new in texts if tokens(old) == tokens(new)))
 
 
 def _with(content: Content, name: str, value: str) -> Content:
