@@ -106,12 +106,11 @@ class Hub:
         """Read one consistent state, as of the first query; never waits for a writer, cannot write."""
         try:
             conn = self._reader()
-            conn.execute("BEGIN")
             try:
+                conn.execute("BEGIN")
                 yield conn
             finally:
-                conn.rollback()
-                if len(self._idle) < _IDLE:
+                if len(self._idle) < _IDLE and _rolled_back(conn):
                     self._idle.append(conn)
                 else:
                     conn.close()
@@ -164,6 +163,15 @@ class Hub:
             self.on_commit()
 
 
+def _rolled_back(conn: Connection) -> bool:
+    """Whether the connection is fit to be used again."""
+    try:
+        conn.rollback()
+    except sqlite3.Error:
+        return False
+    return True
+
+
 @contextmanager
 def _savepoint(conn: Connection) -> Iterator[None]:
     conn.execute("SAVEPOINT inner")
@@ -179,13 +187,14 @@ def _savepoint(conn: Connection) -> Iterator[None]:
 
 def _connect(path: Path, *, writes: bool) -> sqlite3.Connection:
     db = open_plain(path)
-    db.row_factory = Row
-    db.execute("PRAGMA foreign_keys = ON")
-    db.execute("PRAGMA synchronous = FULL")
-    db.execute("PRAGMA cell_size_check = ON")  # finds damaged pages when they are read, at little cost
-    db.execute("PRAGMA temp_store = MEMORY")
-    if writes:
-        db.execute("PRAGMA journal_mode = WAL")
-    else:
-        db.execute("PRAGMA query_only = ON")
+    try:
+        db.row_factory = Row
+        db.execute("PRAGMA foreign_keys = ON")
+        db.execute("PRAGMA synchronous = FULL")
+        db.execute("PRAGMA cell_size_check = ON")  # finds damaged pages when they are read, at little cost
+        db.execute("PRAGMA temp_store = MEMORY")
+        db.execute("PRAGMA journal_mode = WAL" if writes else "PRAGMA query_only = ON")
+    except BaseException:
+        db.close()
+        raise
     return db

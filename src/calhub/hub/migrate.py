@@ -89,7 +89,11 @@ def open_plain(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
     """A plain connection in autocommit mode; the caller closes it. The file is never created."""
     uri = path.absolute().as_uri() + ("?mode=ro" if read_only else "?mode=rw")
     db = sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
-    db.execute("PRAGMA cache_size = -65536")  # 64 MiB at most: a big hub is read and written in random order
+    try:
+        db.execute("PRAGMA cache_size = -65536")  # 64 MiB at most: a big hub is read and written in random order
+    except BaseException:
+        db.close()  # an open file would keep a disk from being taken away
+        raise
     return db
 
 
