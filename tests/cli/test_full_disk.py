@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import shutil
 import sqlite3
@@ -28,8 +29,12 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     )
     if mounted.returncode != 0:
         pytest.skip("mounting is not allowed here")
-    yield folder
-    subprocess.run(["umount", folder], check=True)
+    gc.disable()  # nobody tidies up what is left open: the disk is busy then
+    try:
+        yield folder
+        subprocess.run(["umount", folder], check=True)
+    finally:
+        gc.enable()
 
 
 def assert_one_sentence(result: Result, words: str) -> None:
