@@ -7,6 +7,10 @@ from typing import Any
 import pytest
 from tests.rules.town import Town, said
 
+from calhub.hub import rules
+from calhub.rules.derive import derive
+from calhub.sync import engine
+
 SERVICE: dict[str, Any] = {
     "title": "Service",
     "description": "All are welcome.",
@@ -86,6 +90,23 @@ def test_tightening_rewrites_what_was_published(town: Town) -> None:
     copies = town.copies("public").values()
     assert len(copies) == 20
     assert all("description" not in copy and "location" not in copy for copy in copies)
+
+
+def test_tightening_during_a_sync_is_not_overlooked(town: Town) -> None:
+    """What the derivation under way has published by the old options is taken back by the next one."""
+    rule = town.rule("publish", "work", "public")
+    town.put("work", "s", **SERVICE)
+    engine.sync(town.hub, town.connect)
+
+    def tighten(*_: object) -> None:
+        town.rule("publish", "work", "public", category=["Secret"])
+
+    derive(town.hub, tighten)
+    with town.hub.read() as conn:
+        assert rules.rule(conn, rule.id).stale
+    town.settle()
+
+    assert town.copies("public") == {}
 
 
 def test_old_events_drop_out(town: Town) -> None:

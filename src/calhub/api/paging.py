@@ -16,7 +16,6 @@ from starlette.responses import Response
 
 from calhub.api.problems import Problem
 
-USUAL: Final = 100
 MOST: Final = 1000
 
 Limit = Annotated[int, Query(ge=1, le=MOST, description="How many items at most.")]

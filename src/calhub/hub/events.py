@@ -17,7 +17,7 @@ from calhub.hub.accounts import calendar as find_calendar
 from calhub.hub.changes import last_seq
 from calhub.hub.errors import Ambiguous, NotFound
 from calhub.hub.jsontext import dumps, loads
-from calhub.hub.sql import Connection, value
+from calhub.hub.sql import Connection, column, value
 
 
 @dataclass(frozen=True)
@@ -186,6 +186,11 @@ def page(conn: Connection, calendar_id: int | None, after_id: int, limit: int) -
     query = f"SELECT {COLUMNS} FROM event WHERE id > ? AND (? IS NULL OR calendar_id = ?) AND deleted = 0 "
     rows = conn.execute(query + "ORDER BY id LIMIT ?", (after_id, calendar_id, calendar_id, limit))
     return [stored_event(row) for row in rows]
+
+
+def uids(conn: Connection, calendar_id: int) -> list[str]:
+    """The UIDs of the live events of a calendar, oldest row first."""
+    return column(conn, "SELECT uid FROM event WHERE calendar_id = ? AND deleted = 0 ORDER BY id", (calendar_id,))
 
 
 # How a batch is written

@@ -38,11 +38,12 @@ def derive(hub: Hub, note: Note = lambda _rule, _step: None) -> None:
     with hub.read() as conn:
         found = rules.rules(conn)
     reached = {rule.id: _derive_rule(hub, rule, note) for rule in found}
-    moved = [rule.id for rule in found if rule.stale or reached[rule.id] != (rule.seq, rule.reached_ts)]
+    moved = [rule for rule in found if rule.stale or reached[rule.id] != (rule.seq, rule.reached_ts)]
     if moved:
         with hub.transaction() as conn:
-            for rule_id in moved:
-                rules.set_derived(conn, rule_id, *reached[rule_id])
+            for rule in rules.rules(conn):
+                if rule in moved:  # one that was told something else meanwhile has not been derived yet
+                    rules.set_derived(conn, rule.id, *reached[rule.id])
 
 
 def _derive_rule(hub: Hub, rule: Rule, note: Note) -> tuple[int, int]:
@@ -98,12 +99,13 @@ class Work:
         self.rule = rule
         self.options: Options = options.read(rule.kind, rule.options)
         self.now_ts = now_ts
-        self.end_ts = self.options.window(now_ts)[1]
+        window = self.options.window(now_ts)
+        self.end_ts = window[1]
         mine, theirs = (accounts.owner_addresses(conn, each) for each in (rule.source_id, rule.target_id))
         self.theirs = (theirs | ({self.options.owner} if self.options.owner else set())) - mine
         self.view = blocks.View(
             options=self.options, calendar=rule.source, zone=clock_zone(conn, rule, self.options), me=mine,
-            window=self.options.window(now_ts),
+            window=window,
         )  # fmt: skip
         self.spare = Spare()
 
@@ -137,7 +139,7 @@ class Work:
     # Which events
 
     def _everything(self, conn: Connection) -> list[str]:
-        live = [stored.uid for stored in events.events(conn, self.rule.source_id)]
+        live = events.uids(conn, self.rule.source_id)
         return list(dict.fromkeys([*live, *(copy.source_uid for copy in rules.copies(conn, self.rule.id))]))
 
     def _news(self, conn: Connection) -> list[str]:

@@ -61,11 +61,6 @@ def changes(old: Content, new: Content, row: Row, *, attendees: bool, instance: 
     return properties
 
 
-def moves_series(properties: Mapping[str, Any]) -> bool:
-    """Whether the write is one after which Exchange may have dropped exceptions of the series."""
-    return bool(properties.keys() & {"recurrence", "start", "end", "isAllDay"})
-
-
 def _times(content: Content, row: Row) -> Properties:
     """Times and recurrence go together: the range of a series names its start."""
     properties, _ = write_times(content)
