@@ -67,7 +67,14 @@ def _print_status(found: Shape) -> None:
         )
         if found[name]
     ]
+    waiting += [_webhook(each) for each in found["webhooks"]["disabled"]]
+    if found["webhooks"]["dead"]:
+        waiting.append(f"{found['webhooks']['dead']} messages given up: calhub webhook messages --state dead")
     print("\n" + ("\n".join(waiting) or "Nothing waits."))
+
+
+def _webhook(disabled: Shape) -> str:
+    return f"Webhook {disabled['id']} is disabled. {disabled['reason']}"
 
 
 def doctor(context: typer.Context, json: Json = False) -> None:
@@ -93,6 +100,7 @@ def _checks(here: Session) -> Iterator[Shape]:
         with here.hub() as hub:
             yield from _accounts(here, hub)
             yield _waiting(hub)
+            yield from _webhooks(hub)
     except HubError as error:
         yield _check("database", error.message, error.hint)
 
@@ -150,6 +158,16 @@ def _waiting(hub: Hub) -> Shape:
         return _check("writes", f"{found['dead_letters']} writes were given up.", "See: calhub status, calhub why UID")
     waiting = ", ".join(f"{found[name]} {name}" for name in ("conflicts", "holds", "quarantined") if found[name])
     return _check("writes", None, fine=f"waiting for you: {waiting}" if waiting else "none given up")
+
+
+def _webhooks(hub: Hub) -> Iterator[Shape]:
+    from calhub.hub import endpoints
+
+    with hub.read() as conn:
+        found = endpoints.endpoints(conn)
+    for each in found:
+        broken = each.reason if each.reason != endpoints.BY_HAND else None
+        yield _check(f"webhook {each.id}", broken, f"Then: calhub webhook enable {each.id}", fine=each.state)
 
 
 def _print_checks(checks: list[Shape]) -> None:

@@ -30,6 +30,8 @@ OVERLAP: Final = timedelta(hours=24)
 _SECRET_BYTES: Final = 32
 _SECRET: Final = "secret"
 _PREVIOUS: Final = "previous secret"
+#: The reason where a person disabled it.
+BY_HAND: Final = "Disabled by hand."
 #: Stands for a ``seq`` that no log goes back to.
 LOST: Final = -1
 

@@ -114,7 +114,8 @@ def next_due(conn: Connection, busy: Collection[int]) -> str | None:
     """When the next message is due, of endpoints that are not ``busy``; None where none waits."""
     query = (
         "SELECT min(max(m.next_try, coalesce(e.rests_until, ''))) FROM message m "
-        f"JOIN endpoint e ON e.id = m.endpoint_id WHERE m.state = 'pending' AND e.state = 'active' AND NOT {sql.within('e.id')}"
+        "JOIN endpoint e ON e.id = m.endpoint_id WHERE m.state = 'pending' AND e.state = 'active' "
+        f"AND NOT {sql.within('e.id')}"
     )
     found: str | None = sql.value(conn, query, (dumps(sorted(busy)),))
     return found
