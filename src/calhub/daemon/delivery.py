@@ -32,7 +32,7 @@ GATHER_SECONDS: Final = 1.0
 _TROUBLE_SECONDS: Final = 5.0
 _LONGEST_SECONDS: Final = 60.0
 #: Attempts under way may take so long to end when the engine stops; others are made again after the next start.
-_FAREWELL_SECONDS: Final = 3.0
+_FAREWELL_SECONDS: Final = 1.0
 
 Post = Callable[[str, str, dict[str, str], bool], Answer]
 
@@ -180,7 +180,9 @@ def ping(hub: Hub, endpoint_id: int, send: Post = post) -> dict[str, Any]:
 def _log(of: Due, result: Result) -> None:
     about = {"message": of.id, "webhook": of.endpoint_id, "reason": result.error}
     logger = log.get("daemon")
-    if result.state == "dead" or result.disabled is not None:
-        logger.warning("message given up", **about, disabled=result.disabled)
+    if result.disabled is not None:
+        logger.warning("webhook disabled", **about)
+    elif result.state == "dead":
+        logger.warning("message given up", **about)
     else:
         logger.info("message not delivered", **about)

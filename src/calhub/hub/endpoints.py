@@ -183,9 +183,11 @@ def shape(conn: Connection, of: Endpoint) -> dict[str, Any]:
 
 
 def summary(conn: Connection) -> dict[str, Any]:
-    """What waits and what needs a person: ``{"pending", "dead" (messages), "disabled": [{"id", "reason"}]}``."""
+    """What waits and what needs a person: ``{"pending", "dead" (messages), "disabled": [{"id", "reason"}]}``, the last
+    without those that a person disabled.
+    """
     count = "SELECT count(*) FROM message WHERE state = ?"
-    disabled = conn.execute("SELECT id, reason FROM endpoint WHERE state = 'disabled' ORDER BY id")
+    disabled = conn.execute("SELECT id, reason FROM endpoint WHERE reason <> ? ORDER BY id", (BY_HAND,))
     return {
         **{state: sql.value(conn, count, (state,)) for state in ("pending", "dead")},
         "disabled": [dict(row) for row in disabled],

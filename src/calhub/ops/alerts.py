@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from calhub.hub import endpoints, runs, sql
+from calhub.hub import runs, sql
 from calhub.hub.database import Hub, instant
 from calhub.hub.jsontext import dumps, loads
 from calhub.hub.sql import Connection
@@ -49,8 +49,7 @@ def conditions(status: Mapping[str, Any], trend: Mapping[str, Any], slow_seconds
     if slowest > slow_seconds:
         found.append(Alert("slow", f"Passes take {slowest:.0f} s on average."))
     for webhook in status["webhooks"]["disabled"]:
-        if webhook["reason"] != endpoints.BY_HAND:
-            found.append(Alert(f"webhook {webhook['id']}", f"Webhook {webhook['id']} is disabled. {webhook['reason']}"))
+        found.append(Alert(f"webhook {webhook['id']}", f"Webhook {webhook['id']} is disabled. {webhook['reason']}"))
     for key, command in (("holds", "hold"), ("conflicts", "conflict")):
         if status[key]:
             found.append(Alert(key, f"Waiting for a person: {status[key]} {key}. See: calhub {command} list"))

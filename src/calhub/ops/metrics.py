@@ -105,7 +105,7 @@ def _standing(conn: Connection) -> Iterator[Metric]:
     yield _gauge("quarantined_items", "Items that cannot be read.", inbox.quarantine_count(conn))
     yield _gauge("pending_messages", "Messages that wait for a webhook.", status["webhooks"]["pending"])
     yield _gauge("dead_messages", "Messages to webhooks that were given up.", status["webhooks"]["dead"])
-    yield _gauge("disabled_webhooks", "Webhooks that are told nothing.", len(status["webhooks"]["disabled"]))
+    yield _gauge("disabled_webhooks", "Webhooks that were given up.", len(status["webhooks"]["disabled"]))
     yield _gauge("dry_run", "1 while nothing is written to any remote.", modes.dry_run_since(conn) is not None)
     shapes = status["accounts"]
     yield _gauges("account_signed_in", "0 where somebody has to sign in again.", ("account", "provider"), (
