@@ -3,6 +3,9 @@ somebody is given up."""
 
 from __future__ import annotations
 
+import base64
+import re
+import textwrap
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -415,6 +418,23 @@ def test_url_without_password() -> None:
     """It would be in lists and logs."""
     url = outgoing.accept("https://ann:hush@10.0.0.1/x", public_only=False)
     assert url == "https://10.0.0.1/x"
+
+
+def test_documented_verification() -> None:
+    """The lines of Python in docs/api.md accept what is sent, and nothing else."""
+    page = (Path(__file__).parent.parent.parent / "docs" / "api.md").read_text()
+    found = re.search(r"^ {4}import base64.*?(?=^\S)", page, re.DOTALL | re.MULTILINE)
+    assert found is not None
+    names: dict[str, Any] = {}
+    exec(textwrap.dedent(found[0]), names)  # our own page
+    verified, secrets = names["verified"], ["whsec_" + base64.b64encode(bytes([n] * 32)).decode() for n in range(3)]
+    now = datetime.now(UTC)
+    headers = outgoing.signed("msg_x", "{}", secrets[:2], now)
+
+    assert [verified(each, headers, b"{}") for each in secrets] == [True, True, False]
+    assert not verified(secrets[0], headers, b"{ }")
+    assert not verified(secrets[0], headers | {"webhook-id": "msg_y"}, b"{}")
+    assert not verified(secrets[0], outgoing.signed("msg_x", "{}", secrets, now - timedelta(minutes=6)), b"{}")
 
 
 def test_ping(town: Town) -> None:
