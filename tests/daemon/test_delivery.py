@@ -1,4 +1,4 @@
-"""Messages to endpoints, over real HTTP and on a clock that is moved by hand: what arrives, what is tried again, when
+"""Delivering messages over real HTTP, on a clock that is moved by hand: what arrives, what is tried again, when
 somebody is given up."""
 
 from __future__ import annotations
@@ -6,108 +6,21 @@ from __future__ import annotations
 import base64
 import re
 import textwrap
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.daemon.receiver import Answer, Receiver, drip, endless, fail, hang_up
+from tests.daemon.receiver import Answer, drip, endless, fail, hang_up
+from tests.daemon.town import Town
 
 from calhub.daemon import outgoing
-from calhub.daemon.delivery import Delivery, ping
+from calhub.daemon.delivery import ping
 from calhub.daemon.outgoing import BACKOFF
-from calhub.hub import accounts, audit, changes, endpoints, events, measures, messages, retention, runs
-from calhub.hub.backup import backup, restore
-from calhub.hub.database import Hub, instant
+from calhub.hub import endpoints, measures, messages, runs
 from calhub.hub.errors import InvalidValue
 from calhub.ops import alerts
 from calhub.providers import pinned
-from calhub.testing.world import plain
-
-
-class Town:
-    """A hub with the calendars Work and Home, somebody to be told, and the time of both."""
-
-    def __init__(self, home: Path) -> None:
-        self.now = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
-        self.receiver = Receiver(lambda: self.now.timestamp())
-        self.hub = Hub.open(home, clock=lambda: self.now)
-        self.delivery = Delivery(self.hub, chance=lambda: 0.0)
-        with self.hub.transaction() as conn:
-            self.calendars = {name: accounts.add_calendar(conn, name, self.hub.now()).id for name in ("Work", "Home")}
-
-    def close(self) -> None:
-        self.receiver.close()
-        self.hub.close()
-        assert self.receiver.refused == []
-
-    def add(self, url: str = "", calendars: list[str] | None = None, *, public_only: bool = False) -> int:
-        """An endpoint at the receiver, which learns its secret."""
-        url = url or self.receiver.url
-        with self.hub.transaction() as conn:
-            made = endpoints.add(conn, self.hub.home, url, calendars, public_only=public_only, now=self.hub.now())
-        self.receiver.secrets.append(made["secret"])
-        number: int = made["id"]
-        return number
-
-    def put(self, *uids: str, calendar: str = "Work", **content: Any) -> None:
-        with self.hub.transaction() as conn:
-            for uid in uids:
-                events.put_event(conn, self.calendars[calendar], uid, plain(**content), now=self.hub.now())
-
-    def delete(self, uid: str) -> None:
-        with self.hub.transaction() as conn:
-            events.delete_event(conn, events.find_event(conn, uid).id, now=self.hub.now())
-
-    def go(self) -> None:
-        """What the thread does now: cut, then send what is due, until nothing is."""
-        self.delivery.cut()
-        while due := self.delivery.due():
-            for each in due:
-                self.delivery.attempt(each)
-
-    def pass_time(self, **time: float) -> None:
-        self.now += timedelta(**time)
-
-    def wait_for_next(self) -> float:
-        """Move the clock to when the next message is due; returns by how many seconds."""
-        with self.hub.read() as conn:
-            due = messages.next_due(conn, [])
-        assert due is not None
-        before, self.now = self.now, datetime.fromisoformat(due)
-        return (self.now - before).total_seconds()
-
-    def shape(self, endpoint_id: int = 1) -> dict[str, Any]:
-        with self.hub.read() as conn:
-            return endpoints.shape(conn, endpoints.endpoint(conn, endpoint_id))
-
-    def kept(self, state: messages.State | None = None) -> list[dict[str, Any]]:
-        with self.hub.read() as conn:
-            return messages.messages(conn, 1000, state=state)
-
-    def enable(self, endpoint_id: int = 1) -> None:
-        with self.hub.transaction() as conn:
-            endpoints.enable(conn, endpoint_id, self.hub.now())
-
-    def disable(self, endpoint_id: int = 1) -> None:
-        with self.hub.transaction() as conn:
-            endpoints.disable(conn, endpoint_id, endpoints.BY_HAND)
-
-    def clean_up(self, *, keep_days: int = 0) -> None:
-        with self.hub.transaction() as conn:
-            retention.drop_expired(conn, keep_runs=0, before=instant(self.now - timedelta(days=keep_days)))
-
-    def audited(self) -> list[str]:
-        with self.hub.read() as conn:
-            return [each["what"] for each in reversed(audit.entries(conn, 100)) if each["what"].startswith("webhook")]
-
-
-@pytest.fixture
-def town(tmp_path: Path) -> Iterator[Town]:
-    made = Town(tmp_path / "home")
-    yield made
-    made.close()
 
 
 def test_changes_are_told(town: Town) -> None:
@@ -133,43 +46,6 @@ def test_changes_are_told(town: Town) -> None:
     assert [each["state"] for each in town.kept()] == ["delivered"]
     town.go()
     assert len(town.receiver.received) == 1
-
-
-def test_chosen_calendars(town: Town) -> None:
-    """Others are not told of; a calendar that goes leaves the choice, and its number is worth nothing to its heir."""
-    town.add(calendars=["Home"])
-    town.put("w", calendar="Work")
-    town.put("h", calendar="Home")
-    town.go()
-    assert (town.receiver.told, town.shape()["calendars"]) == (["h"], ["Home"])
-
-    with town.hub.transaction() as conn:
-        accounts.remove_calendar(conn, town.calendars["Home"])
-        town.calendars["Heir"] = accounts.add_calendar(conn, "Heir", town.hub.now()).id
-    assert town.calendars["Heir"] == town.calendars["Home"]
-    town.put("x", calendar="Heir")
-    town.go()
-    assert (town.receiver.told, town.shape()["calendars"]) == (["h"], [])
-
-
-def test_a_storm_is_few_messages(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
-    """So many changes in one, and so many messages waiting: the rest stays in the log until there is room."""
-    town.add()
-    town.put(*(f"e{number}" for number in range(1200)))
-    town.go()
-    assert [len(each.data["items"]) for each in town.receiver.received] == [500, 500, 200]
-    assert town.receiver.told == [f"e{number}" for number in range(1200)]
-
-    monkeypatch.setattr(messages, "MOST_ITEMS", 2)
-    monkeypatch.setattr(messages, "MOST_WAITING", 3)
-    town.receiver.close()
-    town.put(*(f"f{number}" for number in range(20)))
-    town.delivery.cut()
-    assert town.shape()["pending"] == 3
-    town.receiver.open()
-    for _ in range(10):
-        town.go()
-    assert town.receiver.told[1200:] == [f"f{number}" for number in range(20)]
 
 
 def test_schedule_and_dead_letter(town: Town) -> None:
@@ -444,105 +320,3 @@ def test_ping(town: Town) -> None:
     town.receiver.answers += fail(1)
     assert [ping(town.hub, 1)["error"], ping(town.hub, 1)["error"]] == ["The answer was 500.", None]
     assert (town.receiver.types, town.kept()) == (["ping", "ping"], [])
-
-
-def test_the_log_waits_for_those_who_are_told(town: Town) -> None:
-    """It is kept for an active endpoint; a disabled one that has missed something is told so."""
-    town.add()
-    town.put("a", "b")
-    town.pass_time(days=1)
-    town.clean_up()
-    town.go()
-    assert town.receiver.told == ["a", "b"]
-
-    town.disable()
-    town.put("c", "d")
-    town.pass_time(days=1)
-    town.clean_up()
-    town.enable()
-    town.put("e")
-    town.go()
-    lost = town.receiver.received[1]
-    assert (lost.type, lost.data) == ("changes.lost", {"seq": 5})
-    town.put("f")
-    town.go()
-    assert town.receiver.told == ["a", "b", "f"]
-
-
-def test_a_log_with_gaps_is_not_whole(town: Town) -> None:
-    """An old row that is kept for an event must not make up for later ones that are gone."""
-    town.put("kept", "gone", "gone too", "last")
-    town.delete("kept")
-    town.pass_time(days=1)
-    with town.hub.read() as conn:
-        assert [changes.is_whole_after(conn, seq) for seq in (0, 2, 5, 6)] == [True, True, True, False]
-    town.clean_up()
-
-    with town.hub.read() as conn:
-        left = [each["seq"] for each in changes.log_after(conn, 0, 100)]
-        whole = {seq: changes.is_whole_after(conn, seq) for seq in range(6)}
-    assert left == [1, 5]
-    assert whole == {0: False, 1: False, 2: False, 3: False, 4: True, 5: True}
-
-
-def test_what_is_forgotten(town: Town) -> None:
-    """Delivered messages after a day, dead ones with the history, and what waits for somebody who is disabled, too."""
-    town.add()
-    town.put("a")
-    town.go()
-    town.put("b")
-    town.receiver.answers += fail(1)
-    town.go()
-    town.pass_time(hours=23)
-    for _ in range(2):
-        with town.hub.transaction() as conn:
-            messages.drop_delivered(conn, town.hub.clock())
-        counted = len(town.kept("delivered"))
-        town.pass_time(hours=2)
-    assert counted == 0
-    with town.hub.transaction() as conn:
-        conn.execute("UPDATE message SET state = 'dead', next_try = NULL")
-    town.put("c")
-    town.delivery.cut()
-    town.disable()
-    town.pass_time(days=10)
-    town.clean_up(keep_days=12)
-    assert [each["state"] for each in town.kept()] == ["pending", "dead"]
-    town.clean_up(keep_days=9)
-    assert town.kept() == []
-    town.enable()
-    town.go()
-    assert town.receiver.types[-1] == "changes.lost"
-
-
-def test_after_a_restore(town: Town) -> None:
-    """Who was told of what this hub does not know any more is told to read everything anew."""
-    town.add()
-    town.put("a")
-    town.go()
-    backup(town.hub.home, town.hub.home.parent / "copy.db")
-    town.put("b")
-    town.go()
-    town.hub.close()
-    restore(town.hub.home, town.hub.home.parent / "copy.db")
-    town.hub = Hub.open(town.hub.home, clock=lambda: town.now)
-    town.delivery = Delivery(town.hub)
-    town.go()
-    assert (town.receiver.types, town.receiver.received[-1].data) == (
-        ["changes", "changes", "changes.lost"],
-        {"seq": 1},
-    )
-
-
-def test_removed(town: Town) -> None:
-    """With everything that waits for it; also between cutting and sending."""
-    town.add()
-    town.put("a")
-    town.delivery.cut()
-    (due,) = town.delivery.due()
-    with town.hub.transaction() as conn:
-        endpoints.remove(conn, town.hub.home, 1)
-    town.delivery.attempt(due)
-    assert (town.kept(), town.receiver.received) == ([], [])
-    assert town.add() == 2
-    assert town.audited() == ["webhook added", "webhook removed", "webhook added"]

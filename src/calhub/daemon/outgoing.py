@@ -96,10 +96,14 @@ def post(url: str, body: str, headers: dict[str, str], public_only: bool, second
         try:
             with client.stream("POST", url, content=body.encode(), headers=headers) as response:
                 return Answer(response.status_code, wait=retry_after(response.headers))
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            return Answer(None, transport_failure(error, url).message)
-        except ProviderError as error:
-            return Answer(None, error.message)
+        except Exception as error:  # closing it in the middle may come out as anything
+            if client.is_closed:
+                return Answer(None, f"{host_of(url)} did not answer in time.")
+            if isinstance(error, httpx.HTTPError | httpx.InvalidURL):
+                error = transport_failure(error, url)
+            if isinstance(error, ProviderError):
+                return Answer(None, error.message)
+            raise
         finally:
             alarm.cancel()
 
