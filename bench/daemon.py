@@ -29,6 +29,10 @@ class Daemon:
         self.url = f"http://127.0.0.1:{port}"
 
     def ask(self, path: str, method: str = "GET", body: Any = None) -> Any:
+        """The answer of the API, read; see `fetch`."""
+        return json.loads(self.fetch(path, method, body))
+
+    def fetch(self, path: str, method: str = "GET", body: Any = None) -> bytes:
         """The answer of the API, over one connection, for one thread at a time. Raises `RuntimeError` for a refusal."""
         content = None if body is None else json.dumps(body)
         self._connection.request(method, path, content, {"Content-Type": "application/json"})
@@ -36,7 +40,7 @@ class Daemon:
         text = answer.read()
         if answer.status >= 300:
             raise RuntimeError(f"{method} {path}: {answer.status} {text.decode()}")
-        return json.loads(text)
+        return text
 
     def hang_up(self) -> None:
         """Begin with a new connection at the next question."""

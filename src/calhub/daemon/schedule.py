@@ -30,8 +30,8 @@ class Timing:
 
     Passes begun by pokes keep a distance from one another, from ``gap`` to ``storm`` as long as a poke comes within
     ``lull`` of the last one's end. A pass that finds nothing after one that did was begun by the echo of what calhub
-    itself had written, and counts for nothing. After a failure it takes ``backoff``, doubled each time up to ``backoff_cap``. A lock held by another process is tried again
-    after ``busy``.
+    itself had written, and counts for nothing. After a failure it takes ``backoff``, doubled each time up to
+    ``backoff_cap``. A lock held by another process is tried again after ``busy``.
     """
 
     active: float = 15
