@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from itertools import count
+
 import pytest
 from tests.daemon.receiver import fail
 from tests.daemon.town import Town
 
 from calhub.daemon.delivery import Delivery
-from calhub.hub import accounts, changes, endpoints, messages
+from calhub.hub import accounts, changes, endpoints, events, messages
 from calhub.hub.backup import backup, restore
 from calhub.hub.database import Hub
+from calhub.testing.world import plain
 
 
 def test_chosen_calendars(town: Town) -> None:
@@ -149,3 +152,22 @@ def test_removed(town: Town) -> None:
     assert (town.kept(), town.receiver.received) == ([], [])
     assert town.add() == 2
     assert town.audited() == ["webhook added", "webhook removed", "webhook added"]
+
+
+def test_what_happens_meanwhile_waits_for_the_next_turn(town: Town) -> None:
+    """In a storm messages would be cut as fast as changes come, with one change in each."""
+    town.add()
+    town.put("a")
+    moments = count()
+    with Hub.open(town.hub.home) as another:
+
+        def storm() -> None:
+            if (moment := next(moments)) % 2:  # after a commit
+                with another.transaction() as conn:
+                    events.put_event(conn, town.calendars["Work"], f"e{moment}", plain(), now=another.now())
+
+        town.hub.on_commit = storm
+        town.delivery.cut()
+        town.hub.on_commit = None
+
+    assert town.shape()["pending"] == 1

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from calhub.daemon.outgoing import Answer, judge, post, signed
 from calhub.daemon.work import log_failure
-from calhub.hub import endpoints, measures, messages
+from calhub.hub import changes, endpoints, measures, messages
 from calhub.hub.database import Hub
 from calhub.hub.endpoints import Endpoint
 from calhub.hub.errors import HubError, NotFound
@@ -70,13 +70,18 @@ class Delivery:
             thread.join(max(end - time.monotonic(), 0.0))
 
     def cut(self) -> bool:
-        """Make messages of what is new in the change log. False where there was nothing to tell anybody."""
-        found = False
-        while behind := self._behind():
-            for endpoint_id in behind:
-                with self._hub.transaction() as conn:
-                    if endpoint_id in messages.behind(conn):  # it may have been removed since
-                        found = messages.cut(conn, endpoint_id, self._hub.clock()) or found
+        """Make messages of what is new in the change log by now; what comes meanwhile waits for the next call, which
+        finds more of it. False where there was nothing new for anybody.
+        """
+        with self._hub.read() as conn:
+            last = changes.last_seq(conn)
+            behind = messages.behind(conn, last)
+        found = bool(behind)
+        while behind:
+            with self._hub.transaction() as conn:
+                for endpoint_id in messages.behind(conn, last)[:1]:
+                    messages.cut(conn, endpoint_id, self._hub.clock())
+                behind = messages.behind(conn, last)
         return found
 
     def due(self) -> list[Due]:
@@ -147,10 +152,6 @@ class Delivery:
         with self._turn:
             self._busy[of.endpoint_id] = thread
         thread.start()
-
-    def _behind(self) -> list[int]:
-        with self._hub.read() as conn:
-            return messages.behind(conn)
 
 
 def dispatch(hub: Hub, to: Endpoint, message_id: str, body: str, send: Post = post) -> Answer:

@@ -59,21 +59,19 @@ class Result:
     disabled: str | None = None
 
 
-def behind(conn: Connection) -> list[int]:
-    """The active endpoints that have not been told everything and may have one more message."""
+def behind(conn: Connection, seq: int) -> list[int]:
+    """The active endpoints that have not been told everything up to this change and may have one more message."""
     query = (
-        "SELECT id FROM endpoint WHERE state = 'active' AND seq <> ? AND "
+        "SELECT id FROM endpoint WHERE state = 'active' AND seq < ? AND "
         "(SELECT count(*) FROM message WHERE endpoint_id = endpoint.id AND state = 'pending') < ? ORDER BY id"
     )
-    return sql.column(conn, query, (changes.last_seq(conn), MOST_WAITING))
+    return sql.column(conn, query, (seq, MOST_WAITING))
 
 
-def cut(conn: Connection, endpoint_id: int, now: datetime) -> bool:
-    """Make the next message of an endpoint, if there is something to tell. False once it has been told everything."""
+def cut(conn: Connection, endpoint_id: int, now: datetime) -> None:
+    """Make the next message of an endpoint that is `behind`, if any of its calendars changed."""
     of = endpoints.endpoint(conn, endpoint_id)
     last = changes.last_seq(conn)
-    if of.seq == last:
-        return False
     if not changes.is_whole_after(conn, of.seq):
         _store(conn, of, "changes.lost", {"seq": last}, now)
     else:
@@ -84,7 +82,6 @@ def cut(conn: Connection, endpoint_id: int, now: datetime) -> bool:
         if len(items) == MOST_ITEMS:
             last = items[-1]["seq"]
     sql.update(conn, "endpoint", of.id, {"seq": last})
-    return True
 
 
 def body(kind: str, data: dict[str, Any], now: datetime) -> str:
