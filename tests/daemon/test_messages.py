@@ -35,10 +35,10 @@ def test_chosen_calendars(town: Town) -> None:
 def test_a_storm_is_few_messages(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
     """So many changes in one, and so many messages waiting: the rest stays in the log until there is room."""
     town.add()
-    town.put(*(f"e{number}" for number in range(1200)))
+    town.put(*(f"e{number}" for number in range(220)))
     town.go()
-    assert [len(each.data["items"]) for each in town.receiver.received] == [500, 500, 200]
-    assert town.receiver.told == [f"e{number}" for number in range(1200)]
+    assert [len(each.data["items"]) for each in town.receiver.received] == [100, 100, 20]
+    assert town.receiver.told == [f"e{number}" for number in range(220)]
 
     monkeypatch.setattr(messages, "MOST_ITEMS", 2)
     monkeypatch.setattr(messages, "MOST_WAITING", 3)
@@ -49,7 +49,7 @@ def test_a_storm_is_few_messages(town: Town, monkeypatch: pytest.MonkeyPatch) ->
     town.receiver.open()
     for _ in range(10):
         town.go()
-    assert town.receiver.told[1200:] == [f"f{number}" for number in range(20)]
+    assert town.receiver.told[220:] == [f"f{number}" for number in range(20)]
 
 
 def test_the_log_waits_for_those_who_are_told(town: Town) -> None:

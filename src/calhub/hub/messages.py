@@ -24,8 +24,8 @@ from calhub.hub.sql import Connection
 
 State = Literal["pending", "delivered", "dead"]
 
-#: Changes in one message.
-MOST_ITEMS: Final = 500
+#: Changes in one message: about 16 kB, as Standard Webhooks would have messages below 20 kB.
+MOST_ITEMS: Final = 100
 #: Messages of an endpoint that wait at a time.
 MOST_WAITING: Final = 100
 #: That a message was delivered is kept for so long.

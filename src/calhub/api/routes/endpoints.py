@@ -1,4 +1,7 @@
-"""Webhooks to others: who is told of changes, and what became of the messages."""
+"""Webhooks to others: who is told of changes, and what became of the messages.
+
+All of it is for administrators: whoever knows such an address can often post to it.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ router = APIRouter(tags=["webhooks"])
 Id = Annotated[int, Path(ge=1, le=2**62)]
 
 
-@router.get("/webhooks", response_model=shapes.Page[shapes.Webhook], dependencies=[needs("read")])
+@router.get("/webhooks", response_model=shapes.Page[shapes.Webhook], dependencies=[needs("admin")])
 def list_webhooks(here: Here, limit: Limit = 100, cursor: Cursor = None) -> Response:
     """Who is told of changes, and whether that works."""
     with here.hub.read() as conn:
@@ -45,7 +48,7 @@ async def add_webhook(here: Here, slowly: Slowly, body: bodies.WebhookNew) -> Re
     return answer
 
 
-@router.get("/webhooks/{id}", response_model=shapes.Webhook, dependencies=[needs("read")])
+@router.get("/webhooks/{id}", response_model=shapes.Webhook, dependencies=[needs("admin")])
 def show_webhook(here: Here, id: Id) -> Response:
     """One of them."""
     with here.hub.read() as conn:
@@ -98,7 +101,7 @@ async def test_webhook(here: Here, slowly: Slowly, id: Id) -> Response:
     return Json(await slowly(lambda: delivery.ping(here.hub, id)))
 
 
-@router.get("/webhooks/{id}/messages", response_model=shapes.Page[shapes.Message], dependencies=[needs("read")])
+@router.get("/webhooks/{id}/messages", response_model=shapes.Page[shapes.Message], dependencies=[needs("admin")])
 def list_messages(
     here: Here,
     id: Id,
