@@ -40,6 +40,7 @@ from calhub.api.routes import (
 from calhub.api.surroundings import Surroundings, is_on
 from calhub.hub import replies
 from calhub.ops.metrics import Metrics
+from calhub.ops.refusals import Refusals
 
 ROOT: Final = "/api/v1"
 
@@ -81,6 +82,7 @@ def make_app(surroundings: Surroundings) -> FastAPI:
     app.state.surroundings = surroundings
     app.state.slow = CapacityLimiter(SLOW_CALLS)
     app.state.metrics = Metrics(surroundings.hub, lambda: surroundings.load())
+    app.state.refusals = Refusals(surroundings.hub)
     app.state.queries = deque[float](maxlen=KEPT)
     app.state.slow_seconds = surroundings.number("alert_slow_seconds")
     app.state.pulse = stream.Pulse(surroundings.hub.path)
@@ -101,6 +103,7 @@ def make_app(surroundings: Surroundings) -> FastAPI:
         origins=origins,
         public=PUBLIC,
         files=(f"{ROOT}/import",),
+        refusals=app.state.refusals,
     )
     app.add_middleware(Measured, metrics=app.state.metrics, queries=app.state.queries, root=ROOT)
     if origins:
@@ -125,6 +128,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         yield
     finally:
         telling.cancel()
+        await to_thread.run_sync(app.state.refusals.close)
 
 
 def _document(request: Request) -> Response:
