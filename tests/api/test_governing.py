@@ -162,7 +162,7 @@ def test_refused_credentials_and_callers_are_noted(here: Surroundings, serve: Se
     assert token not in answer.text
 
 
-def test_refusals_without_an_entry_are_noted_at_the_end(here: Surroundings, serve: Serve, hub: Hub) -> None:
+def test_refusals_without_an_entry_are_noted_at_the_end(serve: Serve, hub: Hub) -> None:
     server = serve()
     for _ in range(3):
         server.client.get("/api/v1/status", headers={"Authorization": "Bearer hunter2"})

@@ -160,6 +160,11 @@ class Resolution(Body):
     fields: dict[str, Literal["hub", "remote"]] = Field(default_factory=dict, examples=[{"title": "remote"}])
 
 
+class Retry(Body):
+    uid: Name | None = Field(None, description="Of this event; without it and without a calendar: all.")
+    calendar: Name | None = None
+
+
 class SyncOrder(Body):
     account: Name | None = None
     calendar: Name | None = None

@@ -163,6 +163,22 @@ class HoldPlan(Hold):
     plan: list[list[Any]] = Field(description="What is held back: [op, uid, ...].")
 
 
+class DeadLetter(Shape):
+    uid: str
+    calendar: str = Field(examples=["Work"])
+    account: str = Field(examples=["cloud"])
+    replica: int
+    op: Literal["create", "update", "delete"]
+    attempts: int
+    error: str = Field(examples=["Microsoft 365 cannot hold a rule for several days of a month."])
+    since: Instant = Field(description="When the change was made that is not written.")
+
+
+class Retried(Shape):
+    retried: list[DeadLetter] = Field(description="As they were before.")
+    runs: list[Run]
+
+
 class Quarantined(Shape):
     id: int
     replica: int

@@ -62,7 +62,7 @@ def _print_status(found: Shape) -> None:
             ("pending", "changes to push: calhub sync"),
             ("conflicts", "open conflicts: calhub conflict list"),
             ("holds", "holds: calhub hold list"),
-            ("dead_letters", "writes given up: calhub why UID"),
+            ("dead_letters", "writes given up: calhub dead-letter list"),
             ("quarantined", "items that cannot be read: calhub quarantine list"),
         )
         if found[name]
@@ -147,7 +147,7 @@ def _waiting(hub: Hub) -> Shape:
     with hub.read() as conn:
         found = runs.status(conn)
     if found["dead_letters"]:
-        return _check("writes", f"{found['dead_letters']} writes were given up.", "See: calhub status, calhub why UID")
+        return _check("writes", f"{found['dead_letters']} writes were given up.", "See: calhub dead-letter list")
     waiting = ", ".join(f"{found[name]} {name}" for name in ("conflicts", "holds", "quarantined") if found[name])
     return _check("writes", None, fine=f"waiting for you: {waiting}" if waiting else "none given up")
 
