@@ -366,6 +366,29 @@ class Validated(Shape):
     findings: list[Finding]
 
 
+class Gone(Shape):
+    calendar: str
+    uid: str
+    title: str
+
+
+class WasReset(Shape):
+    calendar: str
+    run: int | None = Field(description="What undo takes; null where there was nothing.")
+    removed: list[Gone]
+    runs: list[Run]
+    dry_run: bool
+
+
+class Tidied(Shape):
+    run: int | None = Field(description="What undo takes; null where no copy was removed.")
+    copies: list[Gone]
+    strays: dict[str, int] = Field(description="Rows that belonged to nothing, by table.")
+    expired: dict[str, int] = Field(examples=[{"runs": 12, "intents": 80, "changes": 97}])
+    runs: list[Run]
+    dry_run: bool
+
+
 class DryRun(Shape):
     on: bool
     since: Instant | None

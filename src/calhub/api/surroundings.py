@@ -57,10 +57,10 @@ class Surroundings:
     def zone(self) -> tzinfo:
         return UTC if self.zone_name == "UTC" else ZoneInfo(self.zone_name)
 
-    def number(self, name: str) -> int:
-        """A setting that is a whole number from 1 on. Raises `InvalidValue` for any other."""
+    def number(self, name: str, least: int = 1) -> int:
+        """A setting that is a whole number from ``least`` on. Raises `InvalidValue` for any other."""
         text = self.setting(name)
-        if not (text.isascii() and text.isdecimal() and 0 < int(text) < 10**9):
+        if not (text.isascii() and text.isdecimal() and least <= int(text) < 10**9):
             raise InvalidValue(f"The setting {name} is not a number: {text!r}.", "Correct it in config.toml.")
         return int(text)
 

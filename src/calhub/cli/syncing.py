@@ -97,8 +97,8 @@ def perform(
     progress: Progress,
     say: Callable[[str], None] | None = None,
 ) -> Ended:
-    """Sync as the options of ``calhub sync`` say, or just these replicas. ``say`` hears of each step and of each account
-    left out.
+    """Sync as the options of ``calhub sync`` say, or just these replicas. ``say`` hears of each step and of each
+    account left out.
 
     Raises usage errors and what opening the hub and `engine.sync` raise; a failure of an account is in its reports.
     """
