@@ -102,6 +102,10 @@ def test_cors_can_be_opened(settings: Settings, serve: Serve) -> None:
     allowed = api.get(STATUS, headers={"Origin": "https://b.example"})
     assert (allowed.status_code, allowed.headers["access-control-allow-origin"]) == (200, "https://b.example")
     problem(api.get(STATUS, headers={"Origin": "https://c.example"}), 403, "cross-site")
+    settings["cors_origins"] = "https://c.example"  # settings count as they are, not as they were at the start
+    asked = {"Origin": "https://c.example", "Access-Control-Request-Method": "POST"}
+    assert api.options(STATUS, headers=asked).headers["access-control-allow-origin"] == "https://c.example"
+    problem(api.get(STATUS, headers={"Origin": "https://b.example"}), 403, "cross-site")
 
 
 # Tokens

@@ -105,3 +105,12 @@ def test_a_home_that_cannot_be_written(tmp_path: Path, capsys: pytest.CaptureFix
     log.get("sync").info("still here")
 
     assert json.loads(capsys.readouterr().err)["event"] == "still here"
+
+
+def test_unknown_level_in_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The log is what tells of failures, so it does not fail itself."""
+    monkeypatch.setenv("CALHUB_LOG_LEVEL", "verbose")
+    log.configure(tmp_path)
+    log.get("sync").info("shown")
+    log.get("sync").debug("not shown")
+    assert [entry["event"] for entry in entries(tmp_path)] == ["shown"]

@@ -38,20 +38,19 @@ class Gate:
         app: ASGIApp,
         surroundings: Surroundings,
         *,
-        rate: float,
-        origins: frozenset[str] = frozenset(),
         public: Sequence[str] = (),
         files: Sequence[str] = (),
         refusals: Refusals,
     ) -> None:
         self._app = app
         self._here = surroundings
-        self._rate = Rate(rate)
+        self._rate = Rate()
         self._mistakes = Mistakes()
         self._refusals = refusals
         self._auth = Auth(
-            surroundings.hub, loopback=surroundings.loopback, origins=origins, started=surroundings.clock()
-        )
+            surroundings.hub, loopback=surroundings.loopback, origins=lambda: surroundings.origins,
+            started=surroundings.clock(),
+        )  # fmt: skip
         self._public = public
         self._files = files
 
@@ -121,7 +120,7 @@ class Gate:
         return any(path == each or (each.endswith("/") and path.startswith(each)) for each in self._public)
 
     def _take(self, key: str, now: float) -> None:
-        if seconds := self._rate.wait(key, now):
+        if seconds := self._rate.wait(key, now, self._here.number("api_rate")):
             raise _later(seconds, "That was too many requests.")
 
     async def _body(self, headers: Headers, receive: Receive, limit: int) -> tuple[Receive, bytes]:

@@ -389,6 +389,11 @@ class Tidied(Shape):
     dry_run: bool
 
 
+class Reloaded(Shape):
+    changed: list[str] = Field(description="Settings that are not what they were.", examples=[["api_rate"]])
+    restart: list[str] = Field(description="Those of them that take effect when the daemon is started again.")
+
+
 class DryRun(Shape):
     on: bool
     since: Instant | None

@@ -20,6 +20,8 @@ from structlog.typing import FilteringBoundLogger, Processor
 
 from calhub.ops import telemetry, trace
 
+LEVELS: Final = ("debug", "info", "warning", "error")
+
 #: Parts of key names whose values must not be written.
 _SECRET_WORDS: Final = ("password", "token", "authorization", "secret", "cookie", "credential", "api_key", "sealed")
 
@@ -47,18 +49,18 @@ _file: TextIO | None = None
 def configure(home: Path, *, level: str | None = None, pretty: bool | None = None) -> None:
     """Send the log to ``home/log/calhub.log``, readable by its owner only; to standard error where that cannot be.
 
-    ``level`` and ``pretty`` (for people, else JSON) are by default as the environment says, which is where the daemon
-    leaves its settings for its second process: ``CALHUB_LOG_LEVEL`` and ``CALHUB_LOG_FORMAT``. May be called again, for
-    another home or level. Every entry passes `without_secrets`.
+    ``level`` and ``pretty`` (for people, else JSON) are by default as the environment says: ``CALHUB_LOG_LEVEL`` and
+    ``CALHUB_LOG_FORMAT``; an unknown level is ``info``. May be called again, for another home or level. Every entry
+    passes `without_secrets`.
     """
     global _file
     close()
     _file = _open(home / "log" / "calhub.log")
-    level = level or os.environ.get("CALHUB_LOG_LEVEL") or "info"
+    level = level or os.environ.get("CALHUB_LOG_LEVEL", "")
     pretty = os.environ.get("CALHUB_LOG_FORMAT") == "pretty" if pretty is None else pretty
     structlog.configure(
         processors=[*_PROCESSORS, _PRETTY if pretty else _JSON],
-        wrapper_class=structlog.make_filtering_bound_logger(level),
+        wrapper_class=structlog.make_filtering_bound_logger(level if level in LEVELS else "info"),
         logger_factory=structlog.WriteLoggerFactory(file=_file),
         cache_logger_on_first_use=False,
     )
