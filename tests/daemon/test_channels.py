@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import threading
 from collections.abc import Iterator
+from contextlib import redirect_stdout
 from datetime import timedelta
 from typing import Any
 
@@ -17,12 +19,14 @@ from tests.providers.notion.conftest import text
 from calhub.api.app import make_app
 from calhub.api.routes import webhooks as routes
 from calhub.api.surroundings import Surroundings
+from calhub.cli import main
 from calhub.cli.context import SETTINGS
 from calhub.daemon.front import listen
 from calhub.daemon.webhooks import Webhooks
-from calhub.hub import accounts, audit, channels
+from calhub.hub import accounts, audit, channels, tokens
 from calhub.hub.channels import Channel
 from calhub.hub.database import Hub
+from calhub.hub.tokens import Scope
 from calhub.ops.secrets import seal
 from calhub.sync.channels import Channels, is_told
 from calhub.sync.connect import connector
@@ -98,6 +102,20 @@ class Place:
             for each in family.samples
             if each.name == "calhub_webhooks_total"
         }
+
+    def shown_tokens(self, scope: Scope = "admin") -> list[str | None]:
+        """The verification token of each channel, as its health shows it to a caller of this scope."""
+        with self.hub.transaction() as conn:
+            token = tokens.create(conn, self.hub.home, scope, "", now=self.hub.now())["token"]
+        headers = {"Authorization": f"Bearer {token}"}
+        found = httpx.get(f"{self.url}/health/detailed", headers=headers, trust_env=False).json()
+        return [each.get("verification_token") for each in found["channels"]]
+
+    def doctor(self) -> str:
+        """What ``calhub doctor`` finds."""
+        with redirect_stdout(io.StringIO()) as out:
+            main.run(["--home", str(self.hub.home), "doctor"])
+        return out.getvalue()
 
     def refused(self) -> list[dict[str, Any]]:
         """What the audit log tells of them, oldest first."""
@@ -342,6 +360,9 @@ def test_notion_is_verified_and_tells_of_all_its_databases(place: Place, clock: 
         made = notion.webhooks.subscribe(url)
         assert deliver(notion) == [200, 200]
         assert made.token in place.said[-1]
+        assert place.shown_tokens() == [made.token]
+        assert place.shown_tokens(scope="read") == [None]
+        assert f"verification token: {made.token}" in place.doctor()
         notion.webhooks.verify(made, made.token)
         notion.user_create(sources[1], {"Title": text("Lunch")})
         notion.webhooks.flush()
@@ -349,6 +370,8 @@ def test_notion_is_verified_and_tells_of_all_its_databases(place: Place, clock: 
         assert deliver(notion) == [200]
         assert place.pokes == [([second], False)]
         assert place.channels.told() == {first}
+        assert place.shown_tokens() == [None]
+        assert made.token not in place.doctor()
 
         notion.notify(url, {}, b'{"verification_token": "too late"}')
         notion.notify(url, message.headers, message.body)

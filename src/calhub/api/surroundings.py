@@ -37,9 +37,9 @@ class Surroundings:
 
     ``load`` tells how the engine fares (`Front.load`), None without a daemon.
     ``sync`` makes the passes of an order and returns their run shapes; by default in the calling thread.
-    ``setting`` reads a setting by name (see `calhub.cli.context.SETTINGS`), as it is at that time. ``reload`` reads them
-    all again and tells which have changed and which of these wait for a restart; raises `InvalidValue`, and then all
-    stay as they were. ``home_zone`` counts where the settings name no time zone. ``clock`` is Unix time in seconds.
+    ``setting`` reads a setting by name (see `calhub.cli.context.SETTINGS`), as it is at that time. ``reload`` reads
+    them all again and tells which have changed and which of these wait for a restart; raises `InvalidValue`, and then
+    all stay as they were. ``home_zone`` counts where the settings name no time zone. ``clock`` is Unix time in seconds.
     ``webhooks`` reads messages of services, where there is a daemon. Setting ``stopping`` ends all streams: a server
     that shuts down waits for them.
     """

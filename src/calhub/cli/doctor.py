@@ -93,6 +93,7 @@ def _checks(here: Session) -> Iterator[Shape]:
         with here.hub() as hub:
             yield from _accounts(here, hub)
             yield _waiting(hub)
+            yield from _subscriptions(hub)
     except HubError as error:
         yield _check("database", error.message, error.hint)
 
@@ -150,6 +151,21 @@ def _waiting(hub: Hub) -> Shape:
         return _check("writes", f"{found['dead_letters']} writes were given up.", "See: calhub dead-letter list")
     waiting = ", ".join(f"{found[name]} {name}" for name in ("conflicts", "holds", "quarantined") if found[name])
     return _check("writes", None, fine=f"waiting for you: {waiting}" if waiting else "none given up")
+
+
+def _subscriptions(hub: Hub) -> Iterator[Shape]:
+    """What Notion waits for; nothing fails meanwhile, since changes are found by looking."""
+    from calhub.hub import accounts, channels
+    from calhub.sync.channels import to_be_verified
+
+    with hub.read() as conn:
+        tokens = to_be_verified(hub, conn)
+        waiting = [
+            (accounts.account(conn, each.account_id).name, tokens.get(each.id)) for each in channels.channels(conn)
+        ]
+    for name, token in waiting:
+        if token is not None:
+            yield _check(f"webhooks {name}", None, fine=f"Notion waits for its verification token: {token}")
 
 
 def _print_checks(checks: list[Shape]) -> None:
