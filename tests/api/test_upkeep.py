@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
+import structlog
 from tests.api.conftest import MakeToken, Serve, Settings, add, problem
 
 from calhub.api.surroundings import Surroundings
 from calhub.hub import accounts
 from calhub.hub.database import Hub
+from calhub.ops import log
 from calhub.testing.davserver import PASSWORD, USERNAME, DavServer, Reply
 from calhub.testing.services.google import GoogleService
 
@@ -168,3 +172,30 @@ def test_upkeep_is_for_admins(here: Surroundings, serve: Serve, make_token: Make
     }
     for path, body in bodies.items():
         problem(api.post(f"/api/v1/{path}", headers=writer, json=body), 403, "scope")
+
+
+def test_the_log_of_a_pass(api: httpx.Client, dav: DavServer, tmp_path: Path) -> None:
+    """Each request to a service, also from another thread, belongs to its pass; what is in events is nowhere."""
+    (calendar,) = api.get("/api/v1/calendars").json()["items"]
+    for uid in ("a", "b", "c"):
+        add(api, calendar=calendar["name"], uid=uid, title="Secret lunch")
+    dav.answerers.append(lambda request: Reply(403) if b"UID:c" in request.body else None)
+    log.configure(tmp_path, level="debug")
+    try:
+        assert status(api) == ["failed"]
+    finally:
+        log.close()
+        structlog.reset_defaults()
+
+    text = (tmp_path / "log" / "calhub.log").read_text()
+    entries = [json.loads(line) for line in text.splitlines()]
+    calls = [each for each in entries if each["event"] == "call"]
+    (ended,) = (each for each in entries if each["event"] == "pass")
+    (request,) = (each for each in entries if each["event"] == "request")
+    assert len([each for each in calls if each["method"] == "PUT"]) == 3
+    assert {each["run"] for each in calls} == {ended["run"]}
+    assert {(each["provider"], each["host"]) for each in calls} == {("caldav", "127.0.0.1")}
+    assert (ended["level"], ended["changes"], ended["errors"]) == ("warning", 2, 1)
+    assert ended["reason"] == "The server does not allow writing here."
+    assert (request["route"], request["code"]) == ("/api/v1/sync", 200)
+    assert "Secret lunch" not in text

@@ -53,6 +53,7 @@ def serve(
                 front.go_by(live.daemon)
                 with hub.transaction() as conn:
                     audit.note(conn, "settings read again", changed=found["changed"])
+                log.get("daemon").info("settings read again", changed=found["changed"])
                 return found
 
             front = Front(
@@ -62,6 +63,7 @@ def serve(
             await front.run(lambda: _greet(hub, url))
 
         asyncio.run(run())
+        log.get("daemon").info("stopped")
     note("Stopped.")
 
 
@@ -170,8 +172,10 @@ def _url(sock: socket.socket) -> str:
 def _greet(hub: Hub, url: str) -> None:
     """Where the server is, and what to do next if nothing is."""
     from calhub.hub import accounts
+    from calhub.ops import log
 
     note(f"calhub serves {hub.home} at {url}")
+    log.get("daemon").info("started", url=url)
     with hub.read() as conn:
         there = accounts.accounts(conn)
     if not there:

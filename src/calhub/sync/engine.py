@@ -298,6 +298,8 @@ class Session:
             if not self._dry_run:  # else this is a copy of the hub
                 measures.note_run(conn, report.run_id)
                 measures.store(conn, samples.here.drain())
+        if not self._dry_run:
+            trace.tell("pass", **report.facts())
 
 
 def _one_by_one(progress: Progress) -> Progress:
