@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import timedelta
 
 import httpx
@@ -91,7 +92,9 @@ def test_criteria_are_measured(api: httpx.Client, disk: Folder, hub: Hub, settin
     now = NOW
     hub.clock = lambda: now
     now = NOW + timedelta(seconds=100)
-    disk.put("work", "a", "one", modified="20261121T120130Z")  # ten seconds ago
+    disk.put("work", "a", "one", modified="20261121T120000Z")
+    written = NOW.timestamp() + 97.5  # which the file knows better than its text
+    os.utime(disk.path / "work" / "a.ics", (written, written))
     api.post("/api/v1/sync")
     add(api, calendar="work")
     now += timedelta(seconds=40)
@@ -100,7 +103,7 @@ def test_criteria_are_measured(api: httpx.Client, disk: Folder, hub: Hub, settin
 
     found = criteria(api)
 
-    assert found["detection"] == (10.0, 1, "missed")
+    assert found["detection"] == (2.5, 1, "missed")
     assert found["propagation"] == (40.0, 2, "missed")
     assert found["writes"] == (1.0, 1, "met")
     assert found["consistency"] == (1.0, 2, "met")

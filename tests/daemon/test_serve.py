@@ -8,6 +8,7 @@ import signal
 import socket
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from tests.daemon.rig import Daemon, Pair, eventually
@@ -146,6 +147,36 @@ def test_settings_are_read_again_by_http(serving: Daemon, monkeypatch: pytest.Mo
     assert "access-control-allow-origin" not in serving.get("health", page).headers
     serving.stop()
     assert [each["what"] for each in serving.calhub("audit", "show")].count("settings read again") == 3
+
+
+def test_what_it_measures_of_itself(serving: Daemon, pair: Pair) -> None:
+    """Each criterion from what has happened here: from a file to the hub, and on to the server."""
+
+    def criteria() -> dict[str, Any]:
+        return {each["name"]: each for each in serving.get("api/v1/criteria").json()["criteria"]}
+
+    pair.put("old", "there before")
+    serving.start()
+    eventually(lambda: pair.agree_on({"old": "there before"}), "the first passes")
+    eventually(lambda: criteria()["consistency"]["count"] == 2, "the end of the first passes")
+    before = criteria()
+    assert before["detection"]["status"] == "not measured yet"  # what first passes bring is old
+
+    pair.put("new", "a file")
+    eventually(lambda: criteria()["propagation"]["count"] == before["propagation"]["count"] + 2, "both ways")
+    assert serving.get("api/v1/search?q=file").status_code == 200
+    found = criteria()
+
+    more = {name: each["count"] - before[name]["count"] for name, each in found.items()}
+    assert more == {"propagation": 2, "query": 1, "writes": 1, "consistency": 2, "detection": 1}
+    assert all(0 < found[name]["value"] < 60 for name in ("propagation", "query", "detection"))
+    assert (found["writes"]["value"], found["consistency"]["value"]) == (1.0, 1.0)
+    metrics = serving.get("metrics").text.splitlines()
+    assert 'calhub_detection_seconds_count{provider="folder"} 1.0' in metrics
+    assert 'calhub_propagation_seconds_count{provider="folder",way="remote_to_hub"} 1.0' in metrics
+    assert 'calhub_request_seconds_count{provider="caldav",status="201"} 2.0' in metrics
+    assert 'calhub_operations_total{op="create",side="remote"} 2.0' in metrics
+    assert 'calhub_api_seconds_count{method="GET",route="/api/v1/search",status="200"} 1.0' in metrics
 
 
 class Gate:

@@ -285,7 +285,7 @@ class Session:
                 accounts.update_replica(conn, of.replica.id, phase="steady")
                 restored.over(conn, of.replica.id)
             if report.run_id is not None and not of.first_pass:
-                measures.note_delays(conn, report.run_id)
+                measures.note_delays(conn, report.run_id, of.written)
         self._record(report)
 
     def _record(self, report: RunReport) -> None:
