@@ -49,6 +49,8 @@ _ORDER_SECONDS: Final = 3600.0
 #: Folders that were not there are looked for again, and the rest is checked, so often.
 _ARRANGE_SECONDS: Final = 30.0
 _CUT_OFF: Final = 75  # the exit status for that
+#: Where processors are scarce, whoever asks the front something goes first.
+_NICE: Final = 10
 
 
 class Engine:
@@ -254,6 +256,7 @@ def subject_of(of: Standing, told: set[int]) -> Subject:
 
 def main(home: Path, sock: socket.socket) -> int:
     """Run the engine until the front says so or is gone. Returns the exit status."""
+    os.nice(_NICE)
     link = Link(sock)
     messages = link.messages()
     first = next(messages, {}).get("settings")  # the first line, before anything else
