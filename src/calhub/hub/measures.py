@@ -123,9 +123,9 @@ _RUN: Final = (
 )
 _PULLED: Final = (
     "SELECT c.at, o.remote_id, o.modified, o.seen, r.created, a.provider FROM change c "
-    "JOIN replica r ON r.id = c.replica_id JOIN account a ON a.id = r.account_id JOIN link l ON l.replica_id = r.id AND l.event_id = c.event_id "
-    "JOIN observation o ON o.replica_id = r.id AND o.remote_id = l.remote_id "
-    "WHERE c.run_id = ?"
+    "JOIN replica r ON r.id = c.replica_id JOIN account a ON a.id = r.account_id "
+    "JOIN link l ON l.replica_id = r.id AND l.event_id = c.event_id "
+    "JOIN observation o ON o.replica_id = r.id AND o.remote_id = l.remote_id WHERE c.run_id = ?"
 )
 _PUSHED: Final = (
     "SELECT i.closed, c.at, a.provider FROM intent i JOIN change c ON c.seq = i.hub_rev "
