@@ -123,7 +123,7 @@ def _of_daemon(here: Session, public_url: str | None) -> Settings:
         raise usage(f"The setting serve_passes is not between 1 and {MOST_AT_ONCE}.", "The default is 50.")
     for name, allowed in (("log_level", LEVELS), ("log_format", ("json", "pretty"))):
         if here.setting(name) not in allowed:
-            raise usage(f"The setting {name} is not one of {', '.join(allowed)}.", f'Write {name} = "{allowed[0]}"')
+            raise usage(f"The setting {name} is not one of {', '.join(allowed)}.", "Leave it out: the default will do.")
     return Settings(
         public_url=url, at_once=at_once, keep_runs=here.number("keep_runs"), keep_days=here.number("keep_days"),
         log_level=here.setting("log_level"), log_format=here.setting("log_format"),
