@@ -26,6 +26,7 @@ from calhub.api.paging import Json
 from calhub.api.routes import (
     accounts,
     calendars,
+    endpoints,
     events,
     governing,
     health,
@@ -56,6 +57,7 @@ ROUTERS: Final[Sequence[APIRouter]] = (
     inbox.router,
     governing.router,
     stream.router,
+    endpoints.router,
 )
 
 #: Beside it, with paths of their own: health, metrics, webhooks.

@@ -50,6 +50,7 @@ GROUPS: Final = {
     "dead-letter": ("inbox", "dead_letter"),
     "quarantine": ("inbox", "quarantine"),
     "token": ("tokens", "app"),
+    "webhook": ("webhooks", "app"),
     "audit": ("audit", "app"),
     "db": ("database", "app"),
 }

@@ -13,7 +13,6 @@ from calhub.api import bodies, shapes
 from calhub.api.depends import Here, Slowly, needs
 from calhub.api.paging import Cursor, Json, Limit, page
 from calhub.api.problems import Problem
-from calhub.api.surroundings import Surroundings, is_on
 from calhub.hub import accounts, runs
 from calhub.providers.base import ProviderError
 from calhub.providers.pinned import SETTING
@@ -42,7 +41,7 @@ async def add_account(here: Here, slowly: Slowly, body: bodies.AccountNew) -> Re
     """
     settings, secrets = _apart(body.credentials)
     services.settle(body.provider, settings, secrets)
-    if body.provider != "folder" and not _allows_private(here):
+    if body.provider != "folder" and here.public_only:
         settings |= SETTING
 
     def work() -> Response:
@@ -60,10 +59,6 @@ def _apart(credentials: Mapping[str, str]) -> tuple[dict[str, str], dict[str, st
     """Settings, and what is kept sealed. Which networks may be reached is not for the caller to say."""
     settings = {name: value for name, value in credentials.items() if name not in SECRETS | SETTING.keys()}
     return settings, {name: value for name, value in credentials.items() if name in SECRETS}
-
-
-def _allows_private(here: Surroundings) -> bool:
-    return is_on(here.setting("allow_private_networks"))
 
 
 def accounts_path(name: str) -> str:
@@ -111,7 +106,7 @@ async def login(here: Here, slowly: Slowly, name: str, body: bodies.Login) -> Re
         settings, secrets = old | given, old_secrets | new_secrets
         services.settle(account.provider, settings, secrets)
         moved = any(old.get(key) != value for key, value in settings.items() if key != "username")
-        if moved and account.provider != "folder" and not _allows_private(here):
+        if moved and account.provider != "folder" and here.public_only:
             settings |= SETTING
         try:
             return Json(services.sign_in_again(here.hub, account, settings, MemoryVault(secrets)))
