@@ -54,7 +54,7 @@ def settings() -> Settings:
 
 @pytest.fixture
 def here(hub: Hub, settings: Settings, clock: Clock) -> Surroundings:
-    return Surroundings(hub, settings.__getitem__, zone_name="Europe/Paris", clock=clock)
+    return Surroundings(hub, settings.__getitem__, home_zone="Europe/Paris", clock=clock)
 
 
 class Server:

@@ -102,6 +102,10 @@ def test_cors_can_be_opened(settings: Settings, serve: Serve) -> None:
     allowed = api.get(STATUS, headers={"Origin": "https://b.example"})
     assert (allowed.status_code, allowed.headers["access-control-allow-origin"]) == (200, "https://b.example")
     problem(api.get(STATUS, headers={"Origin": "https://c.example"}), 403, "cross-site")
+    settings["cors_origins"] = "https://c.example"  # settings count as they are, not as they were at the start
+    asked = {"Origin": "https://c.example", "Access-Control-Request-Method": "POST"}
+    assert api.options(STATUS, headers=asked).headers["access-control-allow-origin"] == "https://c.example"
+    problem(api.get(STATUS, headers={"Origin": "https://b.example"}), 403, "cross-site")
 
 
 # Tokens
@@ -363,3 +367,29 @@ def test_unknown_addresses_and_methods(api: httpx.Client) -> None:
 def test_answers_are_not_kept_by_anybody(api: httpx.Client) -> None:
     for answer in (api.get(STATUS), api.get("/nothing")):
         assert (answer.headers["cache-control"], answer.headers["x-content-type-options"]) == ("no-store", "nosniff")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("POST", "sync", {"timeout": True}),
+        ("POST", "sync", {"timeout": "5"}),
+        ("POST", "sync", {"full": 1}),
+        ("POST", "sync", {"dry_run": "yes"}),
+        ("PATCH", "accounts/x", {"priority": True}),
+        ("PATCH", "accounts/x", {"interval": "300"}),
+        ("POST", "replicas", {"calendar": "a", "account": "b", "settings": {"past": True}}),
+        ("POST", "replicas", {"calendar": "a", "account": "b", "settings": {"guard_share": True}}),
+        ("POST", "replicas", {"calendar": "a", "account": "b", "settings": {"invitations": 0}}),
+        ("POST", "events", {"calendar": "a", "title": "t", "start": "2026-11-23", "all_day": 1}),
+        ("POST", "events", {"calendar": "a", "title": 1, "start": "2026-11-23"}),
+        ("POST", "rules", {"kind": "mirror", "source": "a", "target": "b", "options": {"private": 1}}),
+        ("POST", "dry-run", {"on": "true"}),
+        ("POST", "runs/1/undo", {"dry_run": 0}),
+        ("POST", "cleanup", {"remote": 1}),
+        ("POST", "calendars/x/reset", {"confirm": "true"}),
+    ],
+)
+def test_kinds_of_values_are_not_mixed_up(api: httpx.Client, method: str, path: str, body: dict[str, object]) -> None:
+    """True is no number, 1 is not true, and a text is neither: whoever sends one means something else."""
+    problem(api.request(method, f"/api/v1/{path}", json=body), 422, "invalid-request")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import timedelta
 
 import httpx
@@ -10,7 +11,7 @@ from tests.api.conftest import NOW, MakeToken, Serve, Settings, add, problem
 from tests.cli.conftest import Folder
 
 from calhub.api.surroundings import Surroundings
-from calhub.hub import accounts
+from calhub.hub import accounts, audit
 from calhub.hub.database import Hub
 from calhub.providers.base import ProviderError
 from calhub.sync.connect import connector
@@ -91,7 +92,9 @@ def test_criteria_are_measured(api: httpx.Client, disk: Folder, hub: Hub, settin
     now = NOW
     hub.clock = lambda: now
     now = NOW + timedelta(seconds=100)
-    disk.put("work", "a", "one", modified="20261121T120130Z")  # ten seconds ago
+    disk.put("work", "a", "one", modified="20261121T120000Z")
+    written = NOW.timestamp() + 97.5  # which the file knows better than its text
+    os.utime(disk.path / "work" / "a.ics", (written, written))
     api.post("/api/v1/sync")
     add(api, calendar="work")
     now += timedelta(seconds=40)
@@ -100,7 +103,7 @@ def test_criteria_are_measured(api: httpx.Client, disk: Folder, hub: Hub, settin
 
     found = criteria(api)
 
-    assert found["detection"] == (10.0, 1, "missed")
+    assert found["detection"] == (2.5, 1, "missed")
     assert found["propagation"] == (40.0, 2, "missed")
     assert found["writes"] == (1.0, 1, "met")
     assert found["consistency"] == (1.0, 2, "met")
@@ -146,7 +149,8 @@ def test_refused_credentials_and_callers_are_noted(here: Surroundings, serve: Se
     here.loopback = False
     api = serve().client
     token = make_token("admin")
-    problem(api.get("/api/v1/status", headers={"Authorization": "Bearer hunter2"}), 401, "wrong-token")
+    for _ in range(3):  # a guesser does not fill the log either
+        problem(api.get("/api/v1/status", headers={"Authorization": "Bearer hunter2"}), 401, "wrong-token")
     mine = {"Authorization": f"Bearer {token}"}
     assert api.post("/api/v1/calendars", json={"name": "Work"}, headers=mine).status_code == 201
 
@@ -159,3 +163,22 @@ def test_refused_credentials_and_callers_are_noted(here: Surroundings, serve: Se
     ]
     assert "hunter2" not in answer.text
     assert token not in answer.text
+
+
+def test_refusals_without_an_entry_are_noted_at_the_end(serve: Serve, hub: Hub) -> None:
+    server = serve()
+    for _ in range(3):
+        server.client.get("/api/v1/status", headers={"Authorization": "Bearer hunter2"})
+    server.close()
+    with hub.read() as conn:
+        assert [(each["what"], each["facts"]) for each in audit.entries(conn, 2)] == [
+            ("refusals", {"left_out": 2}),
+            ("credentials refused", {"address": "127.0.0.1"}),
+        ]
+
+
+def test_a_refusal_that_cannot_be_noted_stands_all_the_same(api: httpx.Client, hub: Hub) -> None:
+    """An audit log that cannot be written to lets nobody in and breaks nothing."""
+    with hub.transaction() as conn:
+        conn.execute("ALTER TABLE audit RENAME TO away")
+    problem(api.get("/api/v1/status", headers={"Authorization": "Bearer hunter2"}), 401, "wrong-token")

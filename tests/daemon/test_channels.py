@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+import io
 import threading
 from collections.abc import Iterator
+from contextlib import redirect_stdout
 from datetime import timedelta
 from typing import Any
 
+import httpx
 import pytest
 import uvicorn
-from fastapi import FastAPI
+from prometheus_client.parser import text_string_to_metric_families
 from tests.daemon.rig import eventually
 from tests.providers.notion.conftest import text
 
+from calhub.api.app import make_app
 from calhub.api.routes import webhooks as routes
 from calhub.api.surroundings import Surroundings
+from calhub.cli import main
+from calhub.cli.context import SETTINGS
 from calhub.daemon.front import listen
 from calhub.daemon.webhooks import Webhooks
-from calhub.hub import accounts, channels
+from calhub.hub import accounts, audit, channels, tokens
 from calhub.hub.channels import Channel
 from calhub.hub.database import Hub
+from calhub.hub.tokens import Scope
 from calhub.ops.secrets import seal
 from calhub.sync.channels import Channels, is_told
 from calhub.sync.connect import connector
@@ -50,10 +57,9 @@ class Place:
         self.webhooks = self._webhooks()
         self._sock = listen("127.0.0.1", 0)
         self.url = f"http://127.0.0.1:{self._sock.getsockname()[1]}"
-        app = FastAPI()
-        app.state.surroundings = Surroundings(hub, setting=lambda _: "", webhooks=self.webhooks)
-        app.include_router(routes.router)
-        self._server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off", timeout_graceful_shutdown=1))
+        settings = {each.name: each.default for each in SETTINGS}
+        app = make_app(Surroundings(hub, settings.__getitem__, webhooks=self.webhooks))
+        self._server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="on", timeout_graceful_shutdown=1))
         self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [self._sock]})
 
     def _webhooks(self) -> Webhooks:
@@ -86,6 +92,35 @@ class Place:
                 ).id
                 for name in calendars
             ]
+
+    def outcomes(self) -> dict[tuple[str, str], float]:
+        """What became of the messages, as the metrics have it: by provider and outcome."""
+        text = httpx.get(f"{self.url}/metrics", trust_env=False).text
+        return {
+            (each.labels["provider"], each.labels["outcome"]): each.value
+            for family in text_string_to_metric_families(text)
+            for each in family.samples
+            if each.name == "calhub_webhooks_total"
+        }
+
+    def shown_tokens(self, scope: Scope = "admin") -> list[str | None]:
+        """The verification token of each channel, as its health shows it to a caller of this scope."""
+        with self.hub.transaction() as conn:
+            token = tokens.create(conn, self.hub.home, scope, "", now=self.hub.now())["token"]
+        headers = {"Authorization": f"Bearer {token}"}
+        found = httpx.get(f"{self.url}/health/detailed", headers=headers, trust_env=False).json()
+        return [each.get("verification_token") for each in found["channels"]]
+
+    def doctor(self) -> str:
+        """What ``calhub doctor`` finds."""
+        with redirect_stdout(io.StringIO()) as out:
+            main.run(["--home", str(self.hub.home), "doctor"])
+        return out.getvalue()
+
+    def refused(self) -> list[dict[str, Any]]:
+        """What the audit log tells of them, oldest first."""
+        with self.hub.read() as conn:
+            return [each["facts"] for each in audit.entries(conn, 100)[::-1] if each["what"] == "webhook refused"]
 
     def rows(self) -> list[Channel]:
         with self.hub.read() as conn:
@@ -150,6 +185,50 @@ def test_old_and_forged_messages_do_nothing(place: Place, google: GoogleService)
     google.notify(url.removesuffix(str(replica)) + "77", sent[-1].headers)
     assert deliver(google) == [200] * 5
     assert place.pokes == []
+    counted = {"accepted": 3, "repeated": 3, "refused": 1, "ended": 1}
+    assert place.outcomes() == {("google", outcome): number for outcome, number in counted.items()}
+    assert place.refused() == [{"provider": "google", "replica": replica, "address": "127.0.0.1"}]
+
+
+def test_an_old_channel_is_no_attack(place: Place, google: GoogleService, graph: Graph) -> None:
+    """Services go on for a while after they were told to stop. That is counted, and not taken for a forgery."""
+    calendar, other = google.user_add_calendar("Work"), graph.user_calendar("Work")
+    place.attach("google", google.credentials(), calendar)
+    place.attach("microsoft", graph.credentials(), other)
+    place.channels.tend()
+    google.user_insert(calendar, **DAY)
+    graph.user_event(other, subject="told", **TIMES)
+    [*_, late] = google.deliver()
+    [later] = graph.pending
+    assert deliver(graph) == [202]
+    place.channels.public_url = ""
+    place.channels.tend()
+    assert place.rows() == []
+
+    google.notify(late.url, {**late.headers, "X-Goog-Message-Number": "99"})
+    graph.notify(later.url, later.headers, later.body)
+    assert [*deliver(google), *deliver(graph)] == [200, 202]
+    assert place.refused() == []
+    google.notify(late.url, {**late.headers, "X-Goog-Channel-Token": "guess"})
+    assert deliver(google) == [200]
+    assert [each["provider"] for each in place.refused()] == ["google"]
+    found = place.outcomes()
+    assert (found["google", "ended"], found["microsoft", "ended"], found["google", "refused"]) == (1, 1, 1)
+
+
+def test_a_flood_of_forgeries_does_not_fill_the_audit_log(place: Place) -> None:
+    """One entry a minute for each sender and replica, and no more than twenty; the next tells of the rest."""
+    url = f"{place.url}/webhooks/google/"
+    with httpx.Client(trust_env=False) as stranger:
+        for replica in (*[1] * 30, *range(1, 31)):
+            assert stranger.post(f"{url}{replica}").status_code == 200
+        assert [each["replica"] for each in place.refused()] == list(range(1, 21))
+        place.clock.advance(minutes=2)
+        assert stranger.post(f"{url}{1}").status_code == 200
+        assert stranger.post(f"{url}{2**70}").status_code == 422
+    assert place.refused()[-1] == {"provider": "google", "replica": 1, "address": "127.0.0.1", "left_out": 10}
+    assert sum(1 + each.get("left_out", 0) for each in place.refused()) == 61
+    assert place.outcomes() == {("google", "refused"): 61}
 
 
 def test_a_channel_is_replaced_ahead_of_its_end(place: Place, google: GoogleService) -> None:
@@ -266,6 +345,8 @@ def test_graph_s_messages_need_the_secret(place: Place, graph: Graph) -> None:
     graph.notify(message.url, message.headers, b"nonsense")
     assert deliver(graph) == [202, 413, 202]
     assert place.pokes == []
+    assert [each["provider"] for each in place.refused()] == ["microsoft"]
+    assert place.outcomes() == {("microsoft", "refused"): 2}
 
 
 def test_notion_is_verified_and_tells_of_all_its_databases(place: Place, clock: VirtualClock) -> None:
@@ -279,6 +360,9 @@ def test_notion_is_verified_and_tells_of_all_its_databases(place: Place, clock: 
         made = notion.webhooks.subscribe(url)
         assert deliver(notion) == [200, 200]
         assert made.token in place.said[-1]
+        assert place.shown_tokens() == [made.token]
+        assert place.shown_tokens(scope="read") == [None]
+        assert f"verification token: {made.token}" in place.doctor()
         notion.webhooks.verify(made, made.token)
         notion.user_create(sources[1], {"Title": text("Lunch")})
         notion.webhooks.flush()
@@ -286,6 +370,8 @@ def test_notion_is_verified_and_tells_of_all_its_databases(place: Place, clock: 
         assert deliver(notion) == [200]
         assert place.pokes == [([second], False)]
         assert place.channels.told() == {first}
+        assert place.shown_tokens() == [None]
+        assert made.token not in place.doctor()
 
         notion.notify(url, {}, b'{"verification_token": "too late"}')
         notion.notify(url, message.headers, message.body)
@@ -293,3 +379,6 @@ def test_notion_is_verified_and_tells_of_all_its_databases(place: Place, clock: 
         notion.notify(f"{place.url}/webhooks/notion/9", message.headers, message.body)
         assert deliver(notion) == [403, 200, 403, 403]
         assert place.pokes == [([second], False)]
+        assert [each["replica"] for each in place.refused()] == [first, 9]
+        assert place.outcomes()["notion", "repeated"] == 1
+        assert place.outcomes()["notion", "refused"] == 3

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import socket
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from tests.daemon.rig import Daemon, Pair, eventually
@@ -60,10 +62,13 @@ def test_a_wrong_command_line_is_refused(serving: Daemon, monkeypatch: pytest.Mo
         code, said = serving.refused("--port", str(taken.getsockname()[1]))
     assert code == 1
     assert "calhub cannot listen on 127.0.0.1" in said
-    monkeypatch.setenv("CALHUB_SERVE_PASSES", "0")
-    code, said = serving.refused()
-    assert code == 2
-    assert "serve_passes" in said
+    for name, value in (("SERVE_PASSES", "0"), ("LOG_LEVEL", "verbose"), ("LOG_FORMAT", "xml")):
+        monkeypatch.setenv(f"CALHUB_{name}", value)
+        code, said = serving.refused()
+        assert code == 2
+        assert name.lower() in said
+        assert "Traceback" not in said
+        monkeypatch.delenv(f"CALHUB_{name}")
 
 
 def test_a_restore_waits_for_the_daemon_to_end(serving: Daemon, pair: Pair) -> None:
@@ -94,6 +99,85 @@ def test_settings_are_read_again(serving: Daemon) -> None:
 
         serving.calhub("account", "remove", "me")
         assert google.channels == {}
+
+
+def test_settings_are_read_again_by_http(serving: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What changed counts at once, or is said to wait for the next start; broken settings change nothing."""
+    monkeypatch.delenv("CALHUB_API_RATE", raising=False)
+    config = serving.home / "config.toml"
+    serving.start()
+    page = {"Origin": "https://page.example"}
+    assert serving.post("api/v1/reload", None).json() == {"changed": [], "restart": []}
+    lines = {
+        "time_zone": "Asia/Tokyo", "cors_origins": page["Origin"], "log_level": "debug", "target_query": "7",
+        "public_url": serving.url, "serve_passes": "3", "alert_urls": "json://127.0.0.1:9", "keep_days": "5",
+    }  # fmt: skip
+    config.write_text("".join(f'{name} = "{value}"\n' for name, value in lines.items()))
+
+    found = serving.post("api/v1/reload", None)
+
+    assert (found.status_code, set(found.json()["changed"]), found.json()["restart"]) == (
+        200,
+        set(lines),
+        ["log_level"],
+    )
+    assert serving.get("api/v1/status", page).headers["access-control-allow-origin"] == page["Origin"]
+    targets = {each["name"]: each["target"] for each in serving.get("api/v1/criteria").json()["criteria"]}
+    assert targets["query"] == 7
+    serving.post("api/v1/calendars", {"name": "Work"})
+    event = {"calendar": "Work", "title": "Lunch", "start": "2026-11-23T12:00"}
+    assert serving.post("api/v1/events", event).json()["start"] == "2026-11-23T12:00:00+09:00"
+
+    for broken in ("this is no TOML", 'api_rate = "many"', 'time_zone = "Mars"', "serve_passes = 0"):
+        config.write_text(broken)
+        answer = serving.post("api/v1/reload", None)
+        assert (answer.status_code, answer.json()["code"]) == (422, "invalid-value")
+        assert serving.get("api/v1/status", page).headers["access-control-allow-origin"] == page["Origin"]
+    serving.signal(signal.SIGHUP)
+    eventually(lambda: "The settings stay as they were: " in serving.log.read_text(), "a complaint")
+    first = serving.engine
+    assert first is not None
+    os.kill(first, signal.SIGKILL)
+    eventually(lambda: serving.engine not in (None, first), "an engine with the settings there are")
+
+    config.write_text("api_rate = 5\n")
+    assert "api_rate" in serving.post("api/v1/reload", None).json()["changed"]
+    answers = [serving.get("api/v1/status").status_code for _ in range(7)]
+    assert 429 in answers
+    assert "access-control-allow-origin" not in serving.get("health", page).headers
+    serving.stop()
+    assert [each["what"] for each in serving.calhub("audit", "show")].count("settings read again") == 3
+
+
+def test_what_it_measures_of_itself(serving: Daemon, pair: Pair) -> None:
+    """Each criterion from what has happened here: from a file to the hub, and on to the server."""
+
+    def criteria() -> dict[str, Any]:
+        return {each["name"]: each for each in serving.get("api/v1/criteria").json()["criteria"]}
+
+    pair.put("old", "there before")
+    serving.start()
+    eventually(lambda: pair.agree_on({"old": "there before"}), "the first passes")
+    eventually(lambda: criteria()["consistency"]["count"] == 2, "both ties")
+    eventually(lambda: {run["status"] for run in serving.get("history").json()["runs"]} == {"ok"}, "passes have ended")
+    before = criteria()
+    assert before["detection"]["status"] == "not measured yet"  # what first passes bring is old
+
+    pair.put("new", "a file")
+    eventually(lambda: criteria()["propagation"]["count"] == before["propagation"]["count"] + 2, "both ways")
+    assert serving.get("api/v1/search?q=file").status_code == 200
+    found = criteria()
+
+    more = {name: each["count"] - before[name]["count"] for name, each in found.items()}
+    assert more == {"propagation": 2, "query": 1, "writes": 1, "consistency": 2, "detection": 1}
+    assert all(0 < found[name]["value"] < 60 for name in ("propagation", "query", "detection"))
+    assert (found["writes"]["value"], found["consistency"]["value"]) == (1.0, 1.0)
+    metrics = serving.get("metrics").text.splitlines()
+    assert 'calhub_detection_seconds_count{provider="folder"} 1.0' in metrics
+    assert 'calhub_propagation_seconds_count{provider="folder",way="remote_to_hub"} 1.0' in metrics
+    assert 'calhub_request_seconds_count{provider="caldav",status="201"} 2.0' in metrics
+    assert 'calhub_operations_total{op="create",side="remote"} 2.0' in metrics
+    assert 'calhub_api_seconds_count{method="GET",route="/api/v1/search",status="200"} 1.0' in metrics
 
 
 class Gate:

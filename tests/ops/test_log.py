@@ -88,14 +88,33 @@ def test_secrets_inside_texts(tmp_path: Path, text: str) -> None:
 
 
 def test_a_big_log_is_set_aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The next command after the log has grown too big starts a new one and keeps the last."""
+    """Once it has grown too big a new one is started and the last one kept, by whoever writes: a daemon never ends."""
+    path = tmp_path / "log" / "calhub.log"
+    other = log._File(path)  # another process has it open
     log.get("sync").info("first")
     monkeypatch.setattr(log, "_ROTATE_BYTES", 10)
-    log.configure(tmp_path)
     log.get("sync").info("second")
+    monkeypatch.setattr(log, "_ROTATE_BYTES", 1000)
+    other.write('{"event": "third"}\n')
+    other.close()
 
-    assert [entry["event"] for entry in entries(tmp_path)] == ["second"]
-    assert "first" in (tmp_path / "log" / "calhub.log.1").read_text()
+    assert [entry["event"] for entry in entries(tmp_path)] == ["second", "third"]
+    assert "first" in path.with_name("calhub.log.1").read_text()
+    path.unlink()
+    log.get("sync").info("fourth")
+    assert [entry["event"] for entry in entries(tmp_path)] == ["fourth"]
+
+
+def test_without_a_configured_log_standard_output_is_left_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    """It belongs to the answer of a command, which may be JSON."""
+    structlog.reset_defaults()
+    log.get("sync").info("not shown")
+    log.get("sync").warning("shown", password="hunter2")
+
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "shown" in err
+    assert not [word for word in ("not shown", "hunter2") if word in err]
 
 
 def test_a_home_that_cannot_be_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -105,3 +124,12 @@ def test_a_home_that_cannot_be_written(tmp_path: Path, capsys: pytest.CaptureFix
     log.get("sync").info("still here")
 
     assert json.loads(capsys.readouterr().err)["event"] == "still here"
+
+
+def test_unknown_level_in_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The log is what tells of failures, so it does not fail itself."""
+    monkeypatch.setenv("CALHUB_LOG_LEVEL", "verbose")
+    log.configure(tmp_path)
+    log.get("sync").info("shown")
+    log.get("sync").debug("not shown")
+    assert [entry["event"] for entry in entries(tmp_path)] == ["shown"]

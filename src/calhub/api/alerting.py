@@ -13,12 +13,12 @@ from calhub.ops import alerts, log
 EVERY_SECONDS: Final = 60.0
 
 
-async def keep_telling(here: Surroundings, slow_seconds: float) -> None:
-    """Until cancelled; ends at once where there are no addresses to tell."""
-    urls = here.setting("alert_urls").split()
-    while urls:
+async def keep_telling(here: Surroundings) -> None:
+    """Until cancelled. Whom to tell is what the settings say at that time."""
+    while True:
         try:
-            await to_thread.run_sync(alerts.check, here.hub, urls, slow_seconds)
+            if urls := here.setting("alert_urls").split():
+                await to_thread.run_sync(alerts.check, here.hub, urls, here.number("alert_slow_seconds"))
         except Exception as error:  # noqa: BLE001 - alerts that fail now must not end those to come
             log.record(error, "alerts")
         await asyncio.sleep(EVERY_SECONDS)

@@ -11,7 +11,6 @@ from typing import Final
 
 from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, FastAPI
-from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -22,6 +21,7 @@ from calhub.api.gate import Gate
 from calhub.api.idempotency import Idempotency
 from calhub.api.measured import KEPT, Measured
 from calhub.api.openapi import describe
+from calhub.api.origins import Origins
 from calhub.api.paging import Json
 from calhub.api.routes import (
     accounts,
@@ -38,9 +38,10 @@ from calhub.api.routes import (
     syncing,
     webhooks,
 )
-from calhub.api.surroundings import Surroundings, is_on
+from calhub.api.surroundings import Surroundings, check, is_on
 from calhub.hub import replies
 from calhub.ops.metrics import Metrics
+from calhub.ops.refusals import Refusals
 
 ROOT: Final = "/api/v1"
 
@@ -71,6 +72,7 @@ def make_app(surroundings: Surroundings) -> FastAPI:
 
     Raises `InvalidValue` for settings that make no sense.
     """
+    check(surroundings.setting)
     app = FastAPI(
         title="calhub",
         version=version("calhub"),
@@ -83,8 +85,8 @@ def make_app(surroundings: Surroundings) -> FastAPI:
     app.state.surroundings = surroundings
     app.state.slow = CapacityLimiter(SLOW_CALLS)
     app.state.metrics = Metrics(surroundings.hub, lambda: surroundings.load())
+    app.state.refusals = Refusals(surroundings.hub)
     app.state.queries = deque[float](maxlen=KEPT)
-    app.state.slow_seconds = surroundings.number("alert_slow_seconds")
     app.state.pulse = stream.Pulse(surroundings.hub.path)
     routers = [*((ROOT, router) for router in ROUTERS), *(("", router) for router in OUTSIDE)]
     if is_on(surroundings.setting("development")):
@@ -95,22 +97,16 @@ def make_app(surroundings: Surroundings) -> FastAPI:
     app.add_api_route("/", _signpost, include_in_schema=False)
     problems.install(app)
     describe(app, routers)
-    origins = frozenset(filter(None, (each.strip() for each in surroundings.setting("cors_origins").split(","))))
     app.add_middleware(Idempotency, hub=surroundings.hub)
     app.add_middleware(
         Gate,
         surroundings=surroundings,
-        rate=surroundings.number("api_rate"),
-        origins=origins,
         public=PUBLIC,
         files=(f"{ROOT}/import",),
+        refusals=app.state.refusals,
     )
     app.add_middleware(Measured, metrics=app.state.metrics, queries=app.state.queries, root=ROOT)
-    if origins:
-        app.add_middleware(
-            CORSMiddleware, allow_origins=sorted(origins), allow_methods=["*"], allow_headers=["*"],
-            expose_headers=["ETag", "Location", "Retry-After"],
-        )  # fmt: skip
+    app.add_middleware(Origins, surroundings=surroundings)
     return app
 
 
@@ -123,11 +119,12 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             replies.free_all(conn)
 
     await to_thread.run_sync(free)
-    telling = asyncio.create_task(keep_telling(app.state.surroundings, app.state.slow_seconds))
+    telling = asyncio.create_task(keep_telling(app.state.surroundings))
     try:
         yield
     finally:
         telling.cancel()
+        await to_thread.run_sync(app.state.refusals.close)
 
 
 def _signpost(request: Request) -> Response:

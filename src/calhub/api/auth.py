@@ -17,6 +17,7 @@ import hashlib
 import hmac
 import re
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Literal
 from urllib.parse import urlsplit
@@ -64,7 +65,7 @@ class Wrong(Exception):
 class Auth:
     """Decides who is asking."""
 
-    def __init__(self, hub: Hub, *, loopback: bool, origins: frozenset[str], started: float) -> None:
+    def __init__(self, hub: Hub, *, loopback: bool, origins: Callable[[], frozenset[str]], started: float) -> None:
         self._hub = hub
         self._loopback = loopback
         self._origins = origins
@@ -100,7 +101,9 @@ class Auth:
                 headers={"WWW-Authenticate": "Bearer"},
             )  # fmt: skip
         origin = headers.get("origin")
-        foreign = origin is not None and urlsplit(origin).netloc != headers.get("host") and origin not in self._origins
+        foreign = (
+            origin is not None and urlsplit(origin).netloc != headers.get("host") and origin not in self._origins()
+        )
         if foreign or (origin is None and headers.get("sec-fetch-site") == "cross-site"):
             raise Problem(403, "Pages of other sites may not use this API.", code="cross-site")
         return Caller(f"address {asked.address}", "admin")

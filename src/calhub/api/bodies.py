@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 Text = Annotated[str, Field(max_length=100_000)]
 Line = Annotated[str, Field(max_length=2_000)]
 Name = Annotated[str, Field(min_length=1, max_length=500)]
 When = Annotated[str, Field(max_length=40, examples=["2026-11-23T09:00:00+01:00"])]
 Direction = Literal["both", "pull", "push"]
+
+
+def _whole(value: Any) -> Any:
+    """JSON knows one kind of numbers: 5.0 is 5."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+_WHOLE: Final = BeforeValidator(_whole)
 Policy = Literal["merge", "newest", "hub", "remote", "ask"]
 
 #: Fields of an event beside its times and texts; see `calhub.calendar.details`.
@@ -21,7 +29,9 @@ TIMES: Final = ("start", "end", "duration", "all_day", "time_zone")
 
 
 class Body(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    """Strict: true is no number, 1 is not true, and neither is a text."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
 
 
 class Attendee(Body):
@@ -93,6 +103,13 @@ class Move(Body):
     calendar: Name = Field(description="Where the event goes.", examples=["Home"])
 
 
+class Login(Body):
+    credentials: dict[str, Line] = Field(
+        description="As in a credentials file; what is left out stays, but for secrets.",
+        examples=[{"password": "..."}, {"client_id": "...", "client_secret": "...", "refresh_token": "..."}],
+    )
+
+
 class AccountNew(Body):
     provider: Literal["google", "microsoft", "notion", "caldav", "folder", "feed"]
     name: Name = Field(examples=["cloud"])
@@ -104,10 +121,10 @@ class AccountNew(Body):
 
 
 class AccountEdit(Body):
-    priority: Annotated[int, Field(ge=-1_000_000, le=1_000_000)] | None = Field(
+    priority: Annotated[int, Field(ge=-1_000_000, le=1_000_000), _WHOLE] | None = Field(
         None, description="Its turn in a sync of all: the higher first."
     )
-    interval: Annotated[int, Field(ge=0, le=366 * 86_400)] | None = Field(
+    interval: Annotated[int, Field(ge=0, le=366 * 86_400), _WHOLE] | None = Field(
         None, description="Seconds after its last pass in which a sync of all leaves it out."
     )
 
@@ -123,10 +140,10 @@ class CalendarEdit(Body):
 
 
 class ReplicaSettings(Body):
-    past: Annotated[int, Field(ge=0, le=100_000)] | None = Field(None, description="Days.")
-    future: Annotated[int, Field(ge=0, le=100_000)] | None = Field(None, description="Days.")
+    past: Annotated[int, Field(ge=0, le=100_000), _WHOLE] | None = Field(None, description="Days.")
+    future: Annotated[int, Field(ge=0, le=100_000), _WHOLE] | None = Field(None, description="Days.")
     guard_share: Annotated[float, Field(ge=0, le=1)] | None = None
-    guard_number: Annotated[int, Field(ge=0, le=1_000_000_000)] | None = None
+    guard_number: Annotated[int, Field(ge=0, le=1_000_000_000), _WHOLE] | None = None
     invitations: bool | None = None
     properties: dict[Name, Name] | None = Field(None, description="Where a field is kept: {field: property}.")
     create_properties: bool | None = None
@@ -160,6 +177,11 @@ class Resolution(Body):
     fields: dict[str, Literal["hub", "remote"]] = Field(default_factory=dict, examples=[{"title": "remote"}])
 
 
+class Retry(Body):
+    uid: Name | None = Field(None, description="Of this event; without it and without a calendar: all.")
+    calendar: Name | None = None
+
+
 class SyncOrder(Body):
     account: Name | None = None
     calendar: Name | None = None
@@ -175,6 +197,16 @@ class Undo(Body):
 class Validation(Body):
     calendar: Name | None = None
     full: bool = Field(False, description="Read everything from the remotes, not a sample.")
+
+
+class Reset(Body):
+    confirm: bool = Field(False, description="Yes, delete them.")
+    dry_run: bool = False
+
+
+class Cleanup(Body):
+    remote: bool = Field(False, description="Look for lost copies at the remotes too, and delete them there.")
+    dry_run: bool = False
 
 
 class WebhookNew(Body):

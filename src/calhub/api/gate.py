@@ -20,6 +20,7 @@ from calhub.hub import audit, tokens
 from calhub.hub.database import instant
 from calhub.hub.errors import HubError
 from calhub.ops import log
+from calhub.ops.refusals import Refusals
 
 #: Largest bodies in bytes: of anything, and of a calendar file.
 BODY: Final = 1024 * 1024
@@ -37,18 +38,19 @@ class Gate:
         app: ASGIApp,
         surroundings: Surroundings,
         *,
-        rate: float,
-        origins: frozenset[str] = frozenset(),
         public: Sequence[str] = (),
         files: Sequence[str] = (),
+        refusals: Refusals,
     ) -> None:
         self._app = app
         self._here = surroundings
-        self._rate = Rate(rate)
+        self._rate = Rate()
         self._mistakes = Mistakes()
+        self._refusals = refusals
         self._auth = Auth(
-            surroundings.hub, loopback=surroundings.loopback, origins=origins, started=surroundings.clock()
-        )
+            surroundings.hub, loopback=surroundings.loopback, origins=lambda: surroundings.origins,
+            started=surroundings.clock(),
+        )  # fmt: skip
         self._public = public
         self._files = files
 
@@ -104,7 +106,7 @@ class Gate:
                 caller = await to_thread.run_sync(self._auth.caller, asked, now)
         except Wrong:
             self._mistakes.note(address, now)
-            await to_thread.run_sync(self._note_refusal, address)
+            await to_thread.run_sync(lambda: self._refusals.note("credentials refused", address=address))
             raise Problem(
                 401, "The credentials are not valid.", code="wrong-token",
                 headers={"WWW-Authenticate": 'Bearer error="invalid_token"'},
@@ -114,15 +116,11 @@ class Gate:
         audit.actor.set(caller.key)
         return receive
 
-    def _note_refusal(self, address: str) -> None:
-        with self._here.hub.transaction() as conn:
-            audit.note(conn, "credentials refused", address=address)
-
     def _is_public(self, path: str) -> bool:
         return any(path == each or (each.endswith("/") and path.startswith(each)) for each in self._public)
 
     def _take(self, key: str, now: float) -> None:
-        if seconds := self._rate.wait(key, now):
+        if seconds := self._rate.wait(key, now, self._here.number("api_rate")):
             raise _later(seconds, "That was too many requests.")
 
     async def _body(self, headers: Headers, receive: Receive, limit: int) -> tuple[Receive, bytes]:

@@ -18,18 +18,17 @@ _FORGIVEN_AFTER: Final = 900.0
 class Rate:
     """A bucket for each caller that holds a minute's worth of requests and fills steadily."""
 
-    def __init__(self, per_minute: float) -> None:
-        self._size = per_minute
+    def __init__(self) -> None:
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
-    def wait(self, caller: str, now: float) -> float:
+    def wait(self, caller: str, now: float, per_minute: float) -> float:
         """Take one request; 0, or the seconds until there is room for it (then nothing is taken)."""
-        level, at = self._buckets.pop(caller, (self._size, now))
-        level = min(self._size, level + max(0.0, now - at) * self._size / 60)
+        level, at = self._buckets.pop(caller, (per_minute, now))
+        level = min(per_minute, level + max(0.0, now - at) * per_minute / 60)
         allowed = level >= 1
         self._buckets[caller] = (level - 1 if allowed else level, now)
         _forget(self._buckets)
-        return 0.0 if allowed else (1 - level) * 60 / self._size
+        return 0.0 if allowed else (1 - level) * 60 / per_minute
 
 
 class Mistakes:

@@ -58,7 +58,7 @@ class Measured:
             try:
                 await self._app(scope, receive, sent)
             finally:
-                told["code"] = status
+                told["code"], told["route"] = status, self._route(scope)
                 if not stream:
                     self._note(scope, status, time.perf_counter() - began)
 

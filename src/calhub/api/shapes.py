@@ -163,6 +163,22 @@ class HoldPlan(Hold):
     plan: list[list[Any]] = Field(description="What is held back: [op, uid, ...].")
 
 
+class DeadLetter(Shape):
+    uid: str
+    calendar: str = Field(examples=["Work"])
+    account: str = Field(examples=["cloud"])
+    replica: int
+    op: Literal["create", "update", "delete"]
+    attempts: int
+    error: str = Field(examples=["Microsoft 365 cannot hold a rule for several days of a month."])
+    since: Instant = Field(description="When the change was made that is not written.")
+
+
+class Retried(Shape):
+    retried: list[DeadLetter] = Field(description="As they were before.")
+    runs: list[Run]
+
+
 class Quarantined(Shape):
     id: int
     replica: int
@@ -350,6 +366,34 @@ class Finding(Shape):
 class Validated(Shape):
     ok: bool
     findings: list[Finding]
+
+
+class Gone(Shape):
+    calendar: str
+    uid: str
+    title: str
+
+
+class WasReset(Shape):
+    calendar: str
+    run: int | None = Field(description="What undo takes; null where there was nothing.")
+    removed: list[Gone]
+    runs: list[Run]
+    dry_run: bool
+
+
+class Tidied(Shape):
+    run: int | None = Field(description="What undo takes; null where no copy was removed.")
+    copies: list[Gone]
+    strays: dict[str, int] = Field(description="Rows that belonged to nothing, by table.")
+    expired: dict[str, int] = Field(examples=[{"runs": 12, "intents": 80, "changes": 97}])
+    runs: list[Run]
+    dry_run: bool
+
+
+class Reloaded(Shape):
+    changed: list[str] = Field(description="Settings that are not what they were.", examples=[["api_rate"]])
+    restart: list[str] = Field(description="Those of them that take effect when the daemon is started again.")
 
 
 class Webhook(Shape):

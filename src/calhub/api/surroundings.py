@@ -37,21 +37,34 @@ class Surroundings:
 
     ``load`` tells how the engine fares (`Front.load`), None without a daemon.
     ``sync`` makes the passes of an order and returns their run shapes; by default in the calling thread.
-    ``setting`` reads a setting by name (see `calhub.cli.context.SETTINGS`). ``clock`` is Unix time in seconds.
+    ``setting`` reads a setting by name (see `calhub.cli.context.SETTINGS`), as it is at that time. ``reload`` reads
+    them all again and tells which have changed and which of these wait for a restart; raises `InvalidValue`, and then
+    all stay as they were. ``home_zone`` counts where the settings name no time zone. ``clock`` is Unix time in seconds.
     ``webhooks`` reads messages of services, where there is a daemon. Setting ``stopping`` ends all streams: a server
     that shuts down waits for them.
     """
 
     hub: Hub
     setting: Callable[[str], str]
-    zone_name: str = "UTC"
+    home_zone: str = "UTC"
     loopback: bool = True
     load: Callable[[], Mapping[str, Any] | None] = lambda: None
     sync: Callable[[Order], list[dict[str, Any]]] | None = None
     connect: Callable[[Account], Provider] | None = None
     webhooks: Webhooks | None = None
+    reload: Callable[[], dict[str, list[str]]] | None = None
     clock: Callable[[], float] = time.time
     stopping: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def zone_name(self) -> str:
+        """The time zone of whoever reads, by its IANA name."""
+        return self.setting("time_zone") or self.home_zone
+
+    @property
+    def origins(self) -> frozenset[str]:
+        """The origins of other sites whose pages may use the API."""
+        return frozenset(filter(None, (each.strip() for each in self.setting("cors_origins").split(","))))
 
     @property
     def zone(self) -> tzinfo:
@@ -62,12 +75,9 @@ class Surroundings:
         """Whether addresses that come in through the API must not lead into private networks."""
         return not is_on(self.setting("allow_private_networks"))
 
-    def number(self, name: str) -> int:
-        """A setting that is a whole number from 1 on. Raises `InvalidValue` for any other."""
-        text = self.setting(name)
-        if not (text.isascii() and text.isdecimal() and 0 < int(text) < 10**9):
-            raise InvalidValue(f"The setting {name} is not a number: {text!r}.", "Correct it in config.toml.")
-        return int(text)
+    def number(self, name: str, least: int = 1) -> int:
+        """A setting that is a whole number from ``least`` on. Raises `InvalidValue` for any other."""
+        return _number(self.setting, name, least)
 
     def connector(self) -> Callable[[Account], Provider]:
         """How to connect to an account; raises `ProviderError`."""
@@ -84,6 +94,19 @@ class Surroundings:
             workers=self.number("sync_workers"), derive=derive,
         )  # fmt: skip
         return [report.shape() for report in reports]
+
+
+def check(setting: Callable[[str], str]) -> None:
+    """Raises `InvalidValue` for settings that the API could not work with."""
+    for name in ("api_rate", "alert_slow_seconds"):
+        _number(setting, name, 1)
+
+
+def _number(setting: Callable[[str], str], name: str, least: int) -> int:
+    text = setting(name)
+    if not (text.isascii() and text.isdecimal() and least <= int(text) < 10**9):
+        raise InvalidValue(f"The setting {name} is not a number: {text!r}.", "Correct it in config.toml.")
+    return int(text)
 
 
 def is_on(setting: str) -> bool:

@@ -13,8 +13,6 @@ from calhub.cli.output import Json, emit, note, table
 
 if TYPE_CHECKING:
     from calhub.cli.credentials import Credentials
-    from calhub.hub.accounts import Account
-    from calhub.hub.database import Hub
     from calhub.providers.vault import MemoryVault
 
 app = typer.Typer(help="Accounts: sign in at services, and see what is there.")
@@ -125,11 +123,9 @@ def login(
     json: Json = False,
 ) -> None:
     """Sign in anew: in the browser, or with a new password or token. The old one is kept when that fails."""
-    from calhub.cli.credentials import collect
-    from calhub.hub import accounts, runs
-    from calhub.hub.breaker import Breaker
-    from calhub.sync.accounts import forget_all, seal_all, sign_in
-    from calhub.sync.connect import HubVault
+    from calhub.cli.credentials import Credentials, collect
+    from calhub.hub import accounts
+    from calhub.sync.accounts import kept, sign_in_again
 
     here = session(context)
     with here.hub() as hub:
@@ -138,21 +134,10 @@ def login(
         _check_device(account.provider, device_code)
         given = collect(
             account.provider, username=username, password_stdin=password_stdin, file=credentials,
-            known=_known(hub, account),
+            known=Credentials(*kept(hub, account)),
         )  # fmt: skip
         vault = _unlock(account.provider, given, device_code=device_code, browser=browser)
-        connection, _ = sign_in(account.provider, given.settings, vault)
-        connection.close()
-        with HubVault(hub, account).lock():  # a pass that renews the old token now must not save it after ours
-            sealed = seal_all(here.home, account.name, vault.load())
-            with hub.transaction() as conn:
-                old = accounts.sealed_secrets(conn, account.id)
-                accounts.set_account_settings(conn, account.id, given.settings)
-                accounts.replace_secrets(conn, account.id, sealed)
-                accounts.set_account_state(conn, account.id, "ok", None)
-                accounts.set_breaker(conn, account.id, Breaker())
-                shape = runs.account_shape(conn, accounts.account(conn, account.id))
-            forget_all(here.home, account.name, {key: text for key, text in old.items() if key not in sealed})
+        shape = sign_in_again(hub, account, given.settings, vault)
     emit(shape, json, lambda: note(f"Signed in at {shape['name']}."))
 
 
@@ -162,19 +147,6 @@ def _check_device(provider: str, device_code: bool) -> None:
 
     if device_code and provider not in SERVICES:
         raise usage(f"A {provider} account has no device sign-in.", "Use --password-stdin or --credentials.")
-
-
-def _known(hub: Hub, account: Account) -> Credentials:
-    """What stays when an account signs in anew: its settings, and the secret of its OAuth client."""
-    from calhub.cli.credentials import Credentials
-    from calhub.providers.base import ProviderError
-    from calhub.sync.connect import HubVault
-
-    try:
-        secrets = HubVault(hub, account).load()
-    except ProviderError:  # sealed with a key that is gone: signing in anew is the way out
-        secrets = {}
-    return Credentials(account.settings, {name: secrets[name] for name in ("client_secret",) if name in secrets})
 
 
 def _unlock(provider: str, given: Credentials, *, device_code: bool, browser: bool) -> MemoryVault:

@@ -33,6 +33,7 @@ class Setting:
     name: str
     default: str
     help: str
+    restart: bool = False  # a daemon goes by it only when it is started again
 
 
 SETTINGS: Final = (
@@ -47,9 +48,14 @@ SETTINGS: Final = (
     Setting("cors_origins", "", "Web pages that may use the API, such as https://a.example,https://b.example."),
     Setting("alert_urls", "", "Where to tell what needs a person: addresses of Apprise, with spaces between."),
     Setting("alert_slow_seconds", "60", "Passes that take longer on average, in an hour, are told."),
-    Setting("log_format", "json", "json or pretty: how `calhub serve` writes its log."),
-    Setting("log_level", "info", "debug, info, warning or error: what `calhub serve` writes to its log."),
-    Setting("development", "", "true: the API also shows events as they are stored, to tokens of the scope admin."),
+    Setting("log_format", "json", "json or pretty: how `calhub serve` writes its log.", restart=True),
+    Setting("log_level", "info", "debug, info, warning or error: what `calhub serve` writes to its log.", restart=True),
+    Setting(
+        "development",
+        "",
+        "true: the API also shows events as they are stored, to tokens of the scope admin.",
+        restart=True,
+    ),
     Setting("target_propagation", "1", "Seconds a change may take to the hub, or from there; see /api/v1/criteria."),
     Setting("target_query", "0.01", "Seconds an answer of the API to a question to the hub may take."),
     Setting("target_writes", "0.999", "The share of writes to remotes that are to be done."),

@@ -62,7 +62,7 @@ def _print_status(found: Shape) -> None:
             ("pending", "changes to push: calhub sync"),
             ("conflicts", "open conflicts: calhub conflict list"),
             ("holds", "holds: calhub hold list"),
-            ("dead_letters", "writes given up: calhub why UID"),
+            ("dead_letters", "writes given up: calhub dead-letter list"),
             ("quarantined", "items that cannot be read: calhub quarantine list"),
         )
         if found[name]
@@ -100,6 +100,7 @@ def _checks(here: Session) -> Iterator[Shape]:
         with here.hub() as hub:
             yield from _accounts(here, hub)
             yield from _waiting(hub)
+            yield from _subscriptions(hub)
     except HubError as error:
         yield _check("database", error.message, error.hint)
 
@@ -156,9 +157,24 @@ def _waiting(hub: Hub) -> Iterator[Shape]:
     lost = f"{found['dead_letters']} writes were given up." if found["dead_letters"] else None
     waiting = ", ".join(f"{found[name]} {name}" for name in ("conflicts", "holds", "quarantined") if found[name])
     fine = f"waiting for you: {waiting}" if waiting else "none given up"
-    yield _check("writes", lost, "See: calhub status, calhub why UID", fine=fine)
+    yield _check("writes", lost, "See: calhub dead-letter list", fine=fine)
     for each in found["webhooks"]["disabled"]:
         yield _check(f"webhook {each['id']}", _webhook(each), f"Then: calhub webhook enable {each['id']}")
+
+
+def _subscriptions(hub: Hub) -> Iterator[Shape]:
+    """What Notion waits for; nothing fails meanwhile, since changes are found by looking."""
+    from calhub.hub import accounts, channels
+    from calhub.sync.channels import to_be_verified
+
+    with hub.read() as conn:
+        tokens = to_be_verified(hub, conn)
+        waiting = [
+            (accounts.account(conn, each.account_id).name, tokens.get(each.id)) for each in channels.channels(conn)
+        ]
+    for name, token in waiting:
+        if token is not None:
+            yield _check(f"webhooks {name}", None, fine=f"Notion waits for its verification token: {token}")
 
 
 def _print_checks(checks: list[Shape]) -> None:

@@ -1,4 +1,4 @@
-"""``conflict``, ``hold`` and ``quarantine``: what waits for a person."""
+"""``conflict``, ``hold``, ``dead-letter`` and ``quarantine``: what waits for a person."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import typer
 
 from calhub.cli.context import session
 from calhub.cli.failures import usage
-from calhub.cli.output import Json, emit, fields, note, table
+from calhub.cli.output import Json, emit, fields, note, progress, table
 from calhub.cli.times import local_text
 
 Shape = dict[str, Any]
@@ -17,6 +17,7 @@ Side = Literal["hub", "remote"]
 
 conflict = typer.Typer(help="Conflicts: the same field changed differently on both sides.")
 hold = typer.Typer(help="Holds: mass changes that wait for your word.")
+dead_letter = typer.Typer(help="Dead letters: writes that a service refused for good, or that failed too often.")
 quarantine = typer.Typer(help="Quarantine: items at remotes that cannot be read.")
 
 Id = Annotated[int, typer.Argument(metavar="ID", help="The number the list shows.")]
@@ -152,6 +153,54 @@ def discard_hold(context: typer.Context, id: Id, json: Json = False) -> None:
     with session(context).hub() as hub, hub.transaction() as conn:
         found = inbox.discard_hold(conn, id, now=hub.now())
     emit(found, json, lambda: note(f"Hold {id} is discarded; calhub sync writes the events back."))
+
+
+# Dead letters
+
+
+@dead_letter.command("list")
+def list_dead_letters(context: typer.Context, json: Json = False) -> None:
+    """Writes that were given up, and why. A new change of the event tries again, and so does `retry`."""
+    from calhub.hub import inbox
+
+    here = session(context)
+    with here.hub() as hub, hub.read() as conn:
+        found = inbox.dead_letters(conn)
+    rows = [
+        (
+            each["replica"], each["calendar"], each["account"], each["op"], each["uid"], each["attempts"],
+            local_text(each["since"], here.zone), each["error"],
+        )
+        for each in found
+    ]  # fmt: skip
+    columns = ("Replica", "Calendar", "Account", "What", "Event", "Tries", "Since", "Error")
+    emit(found, json, lambda: table(columns, rows, empty="No write was given up."))
+
+
+@dead_letter.command("retry")
+def retry_dead_letters(
+    context: typer.Context,
+    uid: Annotated[str | None, typer.Argument(metavar="UID", help="The event's UID.")] = None,
+    calendar: Annotated[str | None, typer.Option("--calendar", help="Only those of this calendar.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="All that were given up.")] = False,
+    json: Json = False,
+) -> None:
+    """Try again now: one event, a calendar or all. The exit code is that of the sync."""
+    from calhub.cli.syncing import perform, print_runs
+    from calhub.hub import accounts, inbox
+
+    if everything is (uid is not None or calendar is not None):
+        raise usage("Say what to try again.", "Name an event or a calendar, or write --all.")
+    here = session(context)
+    with here.hub() as hub, hub.transaction() as conn:
+        calendar_id = None if calendar is None else accounts.calendar(conn, calendar).id
+        found = inbox.retry_dead_letters(conn, uid=uid, calendar_id=calendar_id, now=hub.now())
+    with progress(quiet=json) as step:
+        ended = perform(here, replica_ids=sorted({each["replica"] for each in found}), progress=step)
+    document = {"retried": found, "runs": ended.runs}
+    emit(document, json, lambda: print_runs(ended.runs, ended.waiting, False, "No write was given up."))
+    if ended.code:
+        raise typer.Exit(ended.code)
 
 
 # Quarantine

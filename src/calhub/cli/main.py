@@ -47,6 +47,7 @@ GROUPS: Final = {
     "event": ("events", "app"),
     "conflict": ("inbox", "conflict"),
     "hold": ("inbox", "hold"),
+    "dead-letter": ("inbox", "dead_letter"),
     "quarantine": ("inbox", "quarantine"),
     "token": ("tokens", "app"),
     "webhook": ("webhooks", "app"),

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from calhub.cli.context import Session, session
+from calhub.cli.context import SETTINGS, Session, session
 from calhub.cli.failures import CommandError, usage
 from calhub.cli.output import note
 
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Callable
     from pathlib import Path
 
     from starlette.types import ASGIApp
@@ -34,59 +35,113 @@ def serve(
 ) -> None:
     """Keep everything in step, until stopped with Ctrl-C or SIGTERM. SIGHUP reads the settings again."""
     import asyncio
-    import os
 
     from calhub.daemon.front import Front
+    from calhub.hub import audit
     from calhub.hub.locks import daemon_lock
     from calhub.ops import log
 
     here = session(context)
-    settings(here.home, public_url)  # wrong ones are complained of before anything begins
-    for name in ("LOG_FORMAT", "LOG_LEVEL"):  # the second process inherits them
-        os.environ[f"CALHUB_{name}"] = here.setting(name.lower())
-    log.configure(here.home)
+    live = Live(here.home, public_url)  # wrong settings are complained of before anything begins
+    log.configure(here.home, level=live.daemon.log_level, pretty=live.daemon.log_format == "pretty")
     with here.hub() as hub, daemon_lock(here.home), _listen(host, port) as sock:
         url = _url(sock)
 
         async def run() -> None:
+            def reload() -> dict[str, list[str]]:
+                found = live.read_again()
+                front.go_by(live.daemon)
+                with hub.transaction() as conn:
+                    audit.note(conn, "settings read again", changed=found["changed"])
+                log.get("daemon").info("settings read again", changed=found["changed"])
+                return found
+
             front = Front(
-                hub, sock, settings=lambda: settings(here.home, public_url), say=note,
-                make_app=lambda front: _app(here, front, loopback=_is_loopback(sock)),
+                hub, sock, settings=live.daemon, reload=reload, say=note,
+                make_app=lambda front: _app(live, front, reload, loopback=_is_loopback(sock)),
             )  # fmt: skip
             await front.run(lambda: _greet(hub, url))
 
         asyncio.run(run())
+        log.get("daemon").info("stopped")
     note("Stopped.")
 
 
-def settings(home: Path, public_url: str | None) -> Settings:
-    """The daemon's settings as they are now. Raises usage errors."""
+class Live:
+    """The settings of a daemon, as they were last read. Raises usage errors where they make no sense.
+
+    ``daemon`` are those of the engine. What is asked of `setting` comes from the same reading.
+    """
+
+    def __init__(self, home: Path, public_url: str | None) -> None:
+        self._home = home
+        self._public_url = public_url
+        self._session, self.daemon = self._read()
+
+    def setting(self, name: str) -> str:
+        return self._session.setting(name)
+
+    def read_again(self) -> dict[str, list[str]]:
+        """``{"changed", "restart"}``: which are not what they were, and which of them wait for the next start.
+
+        Raises `InvalidValue` where they cannot be read; all stay as they were then.
+        """
+        from calhub.hub.errors import InvalidValue
+
+        try:
+            fresh, daemon = self._read()
+        except CommandError as error:
+            raise InvalidValue(error.message, error.hint) from error
+        changed = [each for each in SETTINGS if self.setting(each.name) != fresh.setting(each.name)]
+        self._session, self.daemon = fresh, daemon
+        return {
+            "changed": [each.name for each in changed],
+            "restart": [each.name for each in changed if each.restart],
+        }
+
+    def _read(self) -> tuple[Session, Settings]:
+        from calhub.api.surroundings import check
+
+        fresh = Session(self._home)
+        daemon = _of_daemon(fresh, self._public_url)
+        check(fresh.setting)
+        _ = fresh.zone_name  # likewise
+        return fresh, daemon
+
+
+def _of_daemon(here: Session, public_url: str | None) -> Settings:
     from urllib.parse import urlsplit
 
     from calhub.daemon.settings import MOST_AT_ONCE, Settings
+    from calhub.ops.log import LEVELS
 
-    here = Session(home)  # read afresh
     url = here.setting("public_url") if public_url is None else public_url
     if url and (urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname):
         raise usage(f"The public URL is no web address: {url!r}.", "Write it like https://calendar.example.org")
     at_once = here.number("serve_passes")
     if not 1 <= at_once <= MOST_AT_ONCE:
         raise usage(f"The setting serve_passes is not between 1 and {MOST_AT_ONCE}.", "The default is 50.")
+    for name, allowed in (("log_level", LEVELS), ("log_format", ("json", "pretty"))):
+        if here.setting(name) not in allowed:
+            raise usage(f"The setting {name} is not one of {', '.join(allowed)}.", "Leave it out: the default will do.")
     return Settings(
-        public_url=url, at_once=at_once, keep_runs=here.number("keep_runs"), keep_days=here.number("keep_days")
-    )
+        public_url=url, at_once=at_once, keep_runs=here.number("keep_runs"), keep_days=here.number("keep_days"),
+        log_level=here.setting("log_level"), log_format=here.setting("log_format"),
+    )  # fmt: skip
 
 
-def _app(here: Session, front: Front, *, loopback: bool) -> ASGIApp:
+def _app(live: Live, front: Front, reload: Callable[[], dict[str, list[str]]], *, loopback: bool) -> ASGIApp:
     from dataclasses import asdict
 
     from calhub.api.app import make_app
     from calhub.api.surroundings import Surroundings
+    from calhub.cli.times import system_zone_name
 
     return make_app(
         Surroundings(
-            hub=front.hub, setting=here.setting, zone_name=here.zone_name, loopback=loopback, webhooks=front.webhooks,
+            hub=front.hub, setting=live.setting, home_zone=system_zone_name(), loopback=loopback,
             sync=lambda order: front.order(asdict(order)), stopping=front.stopping, load=lambda: front.load,
+            webhooks=front.webhooks, reload=reload,
         )
     )  # fmt: skip
 
@@ -117,8 +172,10 @@ def _url(sock: socket.socket) -> str:
 def _greet(hub: Hub, url: str) -> None:
     """Where the server is, and what to do next if nothing is."""
     from calhub.hub import accounts
+    from calhub.ops import log
 
     note(f"calhub serves {hub.home} at {url}")
+    log.get("daemon").info("started", url=url)
     with hub.read() as conn:
         there = accounts.accounts(conn)
     if not there:

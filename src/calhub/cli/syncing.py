@@ -93,10 +93,12 @@ def perform(
     full: bool = False,
     dry_run: bool = False,
     timeout: float | None = None,
+    replica_ids: Sequence[int] | None = None,
     progress: Progress,
     say: Callable[[str], None] | None = None,
 ) -> Ended:
-    """Sync as the options of ``calhub sync`` say. ``say`` hears of each step and of each account left out.
+    """Sync as the options of ``calhub sync`` say, or just these replicas. ``say`` hears of each step and of each
+    account left out.
 
     Raises usage errors and what opening the hub and `engine.sync` raise; a failure of an account is in its reports.
     """
@@ -107,12 +109,15 @@ def perform(
         raise usage("The timeout is not a positive number of seconds.", "Write --timeout 60.")
     workers = _workers(here)
     with here.hub() as hub:
-        resting = [] if account or calendar or full or dry_run else turns.resting(hub)
+        chosen = account or calendar or full or dry_run or replica_ids is not None
+        resting = [] if chosen else turns.resting(hub)
         left_out = {each.account.id for each in resting}
         if say:
             for each in resting:
                 say(f"{each.account.name}: left out, not due before {local_text(each.until.isoformat(), here.zone)}.")
-        due = [each.id for each in engine.choose(hub) if each.account_id not in left_out] if resting else None
+        due = replica_ids
+        if resting:
+            due = [each.id for each in engine.choose(hub) if each.account_id not in left_out]
         reports = engine.sync(
             hub, here.connector(hub), replica_ids=due, account=account, calendar=calendar, full=full, dry_run=dry_run,
             deadline=None if seconds is None else time.monotonic() + seconds, workers=workers,

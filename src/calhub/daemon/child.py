@@ -7,7 +7,7 @@ import json
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
@@ -33,7 +33,7 @@ class EngineChild:
 
     name = "engine"
 
-    def __init__(self, home: Path, settings: Callable[[], Settings]) -> None:
+    def __init__(self, home: Path, settings: Settings) -> None:
         self._home = home
         self._settings = settings
         self._process: asyncio.subprocess.Process | None = None
@@ -63,7 +63,7 @@ class EngineChild:
             )  # fmt: skip
         reader, self._writer = await asyncio.open_connection(sock=ours, limit=_LONGEST_LINE)
         self._reading = asyncio.create_task(self._read(reader))
-        self.reload()
+        self.go_by(self._settings)
         began, ended = asyncio.create_task(self._ready.wait()), asyncio.create_task(self._process.wait())
         await asyncio.wait([began, ended], timeout=_START_SECONDS, return_when=asyncio.FIRST_COMPLETED)
         began.cancel()
@@ -99,9 +99,10 @@ class EngineChild:
 
     # What it is told
 
-    def reload(self) -> None:
-        """Tell the engine its settings."""
-        self._send({"settings": self._settings().as_dict()})
+    def go_by(self, settings: Settings) -> None:
+        """These are the settings from now on, also those of an engine that takes this one's place."""
+        self._settings = settings
+        self._send({"settings": settings.as_dict()})
 
     def tend(self) -> None:
         """Have it see to the channels."""

@@ -263,13 +263,14 @@ def main(home: Path, sock: socket.socket) -> int:
     """Run the engine until the front says so or is gone. Returns the exit status."""
     os.nice(_NICE)
     link = Link(sock)
-    log.configure(home)
     messages = link.messages()
-    settings = next(messages, {}).get("settings")  # the first line, before anything else
-    if settings is None:
+    first = next(messages, {}).get("settings")  # the first line, before anything else
+    if first is None:
         return 0  # the front is gone already
+    settings = Settings(**first)
+    log.configure(home, level=settings.log_level, pretty=settings.log_format == "pretty")
     with engine_lock(home), Hub.open(home, create=False) as hub:
-        engine = Engine(hub, link.send, settings=Settings(**settings))
+        engine = Engine(hub, link.send, settings=settings)
 
         def listen() -> None:
             for message in messages:

@@ -20,6 +20,7 @@ from calhub.daemon.settings import Settings
 from calhub.daemon.supervisor import Supervisor
 from calhub.daemon.webhooks import Webhooks
 from calhub.hub.database import Hub
+from calhub.hub.errors import HubError
 
 #: Requests under way may take so long to end.
 _FAREWELL_SECONDS: Final = 3
@@ -28,7 +29,7 @@ _FRESH_SECONDS: Final = 20.0
 
 
 class Front:
-    """The daemon of a hub, listening on ``sock``. ``settings`` is called again at each SIGHUP.
+    """The daemon of a hub, listening on ``sock``. ``reload`` is called at each SIGHUP, in a thread; see `go_by`.
 
     ``make_app`` gives the application that answers; it is handed the front, for `webhooks`, `order`, `load`, and
     ``stopping``, which is set when the end has begun. ``say`` is for what the person at the terminal should know.
@@ -39,12 +40,14 @@ class Front:
         hub: Hub,
         sock: socket.socket,
         *,
-        settings: Callable[[], Settings],
+        settings: Settings,
+        reload: Callable[[], object],
         make_app: Callable[[Front], ASGIApp],
         say: Callable[[str], None],
     ) -> None:
         self.hub = hub
         self._say = say
+        self._reload = reload
         self._engine = EngineChild(hub.home, settings)
         self.webhooks = Webhooks(hub, self._poke, self._tend, say)
         self.stopping = threading.Event()
@@ -57,7 +60,7 @@ class Front:
         self._loop = asyncio.get_running_loop()
         for name in (signal.SIGINT, signal.SIGTERM):
             self._loop.add_signal_handler(name, self._begin_to_stop)
-        self._loop.add_signal_handler(signal.SIGHUP, self._reload)
+        self._loop.add_signal_handler(signal.SIGHUP, self._begin_to_reload)
 
         def begin() -> None:
             notify("READY=1")
@@ -75,6 +78,11 @@ class Front:
         """Have a sync made and wait for its run shapes; see `EngineChild.order`. Not from the event loop itself."""
         assert self._loop is not None  # nobody asks before `run`
         return asyncio.run_coroutine_threadsafe(self._engine.order(wish), self._loop).result()
+
+    def go_by(self, settings: Settings) -> None:
+        """These are the settings from now on."""
+        assert self._loop is not None
+        self._loop.call_soon_threadsafe(self._engine.go_by, settings)
 
     @property
     def load(self) -> dict[str, Any]:
@@ -97,11 +105,15 @@ class Front:
         self.stopping.set()
         self._stop.set()
 
-    def _reload(self) -> None:
-        try:
-            self._engine.reload()
-        except Exception as error:  # noqa: BLE001 - settings that cannot be read leave those there are
-            self._say(f"The settings stay as they were: {error}")
+    def _begin_to_reload(self) -> None:
+        def work() -> None:
+            try:
+                self._reload()
+            except HubError as error:
+                self._say(f"The settings stay as they were: {error}")
+
+        assert self._loop is not None
+        self._loop.run_in_executor(None, work)
 
     async def _watchdog(self) -> None:
         every = watchdog_seconds()

@@ -10,7 +10,7 @@ import json
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final
+from typing import Final, Literal, TypeVar
 
 from calhub.hub import accounts, channels
 from calhub.hub.accounts import Replica
@@ -24,10 +24,13 @@ from calhub.providers.notion import webhooks as notion
 from calhub.providers.notion.webhooks import Forged
 from calhub.sync.channels import address, secret_name, unsealed
 
-__all__ = ["Forged", "Webhooks"]
+T = TypeVar("T")
 
 #: Called with replicas, and whether only a full pass shows what changed.
 Poke = Callable[[Sequence[int], bool], None]
+
+#: What became of a message. ``ended``: of a channel of ours that is not there any more; services take a while to stop.
+Outcome = Literal["accepted", "repeated", "ended", "refused"]
 
 _REMEMBERED: Final = 10_000
 #: A channel of Notion's never ends.
@@ -47,11 +50,12 @@ class Webhooks:
         self._say = say
         self._turn = threading.Lock()
         self._seen: OrderedDict[str, None] = OrderedDict()
-        self._numbers: dict[str, int] = {}
+        self._numbers: OrderedDict[str, int] = OrderedDict()
+        self._met: OrderedDict[str, google.Channel | graph.Subscription] = OrderedDict()  # verified once, by id
         self._states: dict[str, str] = {}  # what channels are known by, by how it is sealed: opening takes its time
 
-    def google(self, replica_id: int, headers: Mapping[str, str]) -> bool:
-        """A message of a push channel; ``headers`` by names in lower case. False if it is none of ours, or an old one.
+    def google(self, replica_id: int, headers: Mapping[str, str]) -> Outcome:
+        """A message of a push channel; ``headers`` by names in lower case.
 
         What is to be answered is the same in each case, or Google would repeat it.
         """
@@ -62,57 +66,69 @@ class Webhooks:
                 continue
             with self._turn:
                 if notice.number and notice.number <= self._numbers.get(channel.id, 0):
-                    return False
-                self._numbers[channel.id] = notice.number
+                    return "repeated"
+                _remember(self._numbers, channel.id, notice.number)
+                _remember(self._met, channel.id, channel)
             if notice.changed:
                 self._poke([replica_id], False)
-            return True
-        return False
+            return "accepted"
+        met = self._met.get(headers.get("x-goog-channel-id", ""))
+        ours = isinstance(met, google.Channel) and google.verify(met, headers) is not None
+        return "ended" if ours else "refused"
 
     def handshake(self, replica_id: int, query: Mapping[str, str]) -> str | None:
         """The text to answer Graph's first call with; None for another call, or a replica that is not Microsoft's."""
         return graph.handshake(query) if self._replica(replica_id, "microsoft") else None
 
-    def microsoft(self, replica_id: int, body: bytes) -> bool:
-        """Notifications of Graph. False if there was nothing of ours in them."""
+    def microsoft(self, replica_id: int, body: bytes) -> Outcome:
+        """Notifications of Graph; refused if there was nothing of ours in them."""
         rows = {(found := graph.Subscription.load(self._state(row))).id: (found, row) for row in self._rows(replica_id)}
         actions = graph.actions(body, {name: found for name, (found, _) in rows.items() if name})
         for subscription, action in actions:
+            with self._turn:
+                _remember(self._met, subscription.id, subscription)
             row = rows[subscription.id][1]
             if action in ("renew", "recreate"):
                 self._care(row, gone=action == "recreate")
             if action != "renew":
                 self._poke([replica_id], action == "full")
-        return bool(actions)
+        if actions:
+            return "accepted"
+        with self._turn:
+            met = {name: each for name, each in self._met.items() if isinstance(each, graph.Subscription)}
+        return "ended" if graph.actions(body, met) else "refused"
 
-    def notion(self, replica_id: int, signature: str | None, body: bytes) -> bool:
-        """A message of Notion's. False for one that was here before. Raises `Forged` if it is not Notion's.
+    def notion(self, replica_id: int, signature: str | None, body: bytes) -> Outcome:
+        """A message of Notion's.
 
         Until a signed message came, the newest verification token counts: whoever knows the address could have sent
         one, and the user types in the right one at Notion.
         """
         replica = self._replica(replica_id, "notion")
         if replica is None:
-            raise Forged
+            return "refused"
         mine = [row for row in self._rows(replica_id) if row.account_id == replica.account_id]
         row = mine[0] if mine else None
         token = None if row is None or (signature is None and row.state == "planned") else self._state(row)
-        found = notion.receive(body, signature, token)
+        try:
+            found = notion.receive(body, signature, token)
+        except Forged:
+            return "refused"
         if isinstance(found, notion.Verification):
             self._keep_token(replica, row, found.token)
-            return True
+            return "accepted"
         assert row is not None  # there was a token
         if row.state == "planned":
             with self._hub.transaction() as conn:
                 channels.opened(conn, row.id, row.sealed, expires=None, due=_NEVER)
             self._tend()
         if not self._is_new(body):
-            return False
+            return "repeated"
         with self._hub.read() as conn:
             there = {each.remote_id: each.id for each in accounts.replicas(conn, account_id=replica.account_id)}
         if concerned := [there[calendar] for calendar in found.concerns(there)]:
             self._poke(concerned, found.full)
-        return True
+        return "accepted"
 
     # In detail
 
@@ -165,7 +181,12 @@ class Webhooks:
         with self._turn:
             if name in self._seen:
                 return False
-            self._seen[name] = None
-            if len(self._seen) > _REMEMBERED:
-                self._seen.popitem(last=False)
+            _remember(self._seen, name, None)
         return True
+
+
+def _remember(known: OrderedDict[str, T], name: str, value: T) -> None:
+    """Keep it; beyond `_REMEMBERED` what came first is forgotten."""
+    known[name] = value
+    if len(known) > _REMEMBERED:
+        known.popitem(last=False)

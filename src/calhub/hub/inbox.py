@@ -1,4 +1,4 @@
-"""What waits for a person: conflicts, holds and quarantined items."""
+"""What waits for a person: conflicts, holds, dead letters and quarantined items."""
 
 from __future__ import annotations
 
@@ -184,6 +184,47 @@ def _hold_shape(row: Row) -> dict[str, Any]:
         "deletes": row["deletes"],
         "since": row["since"],
     }
+
+
+# --- dead letters -----------------------------------------------------------------------------------------------------
+
+
+def dead_letters(conn: Connection, *, uid: str | None = None, calendar_id: int | None = None) -> list[dict[str, Any]]:
+    """Writes that were given up: refused for good, or failed too often. All, or those of an event or a calendar.
+
+    ``since`` is when the change was made that has not been written: a newer one would have been tried at once.
+    """
+    rows = conn.execute(_DEAD_LETTERS, {"uid": uid, "calendar": calendar_id})
+    return [dict(row) for row in rows]
+
+
+def retry_dead_letters(
+    conn: Connection, *, uid: str | None = None, calendar_id: int | None = None, now: str
+) -> list[dict[str, Any]]:
+    """Have the next push try them once more; returns them as they were. Raises `NotFound` for an event without any."""
+    found = dead_letters(conn, uid=uid, calendar_id=calendar_id)
+    if uid is not None and not found:
+        raise NotFound(f'No write of the event "{uid}" was given up.', "List those with: calhub dead-letter list")
+    for each in found:
+        conn.execute(_RETRY, (now, each["replica"], each["uid"], each["calendar"]))
+        audit.note(conn, "dead letter retried", replica=each["replica"], uid=each["uid"])
+    return found
+
+
+_DEAD_LETTERS: Final = (
+    "SELECT e.uid, c.name AS calendar, a.name AS account, t.replica_id AS replica, "
+    "CASE WHEN e.deleted THEN 'delete' WHEN l.id IS NULL THEN 'create' ELSE 'update' END AS op, "
+    "t.attempts, t.error, max(e.updated, r.created) AS since FROM retry t "
+    "JOIN event e ON e.id = t.event_id JOIN calendar c ON c.id = e.calendar_id "
+    "JOIN replica r ON r.id = t.replica_id JOIN account a ON a.id = r.account_id "
+    "LEFT JOIN link l ON l.replica_id = t.replica_id AND l.event_id = t.event_id "
+    "WHERE t.next_try IS NULL AND (:uid IS NULL OR e.uid = :uid) AND (:calendar IS NULL OR c.id = :calendar) "
+    "ORDER BY t.replica_id, e.uid"
+)
+_RETRY: Final = (
+    "UPDATE retry SET next_try = ? WHERE next_try IS NULL AND replica_id = ? AND event_id = "
+    "(SELECT e.id FROM event e JOIN calendar c ON c.id = e.calendar_id WHERE e.uid = ? AND c.name = ?)"
+)
 
 
 # --- quarantine -------------------------------------------------------------------------------------------------------

@@ -60,14 +60,18 @@ def note_run(conn: Connection, run_id: int) -> None:
     store(conn, noted.drain())
 
 
-def note_delays(conn: Connection, run_id: int) -> None:
+def note_delays(conn: Connection, run_id: int, written: Mapping[str, str]) -> None:
     """Measure how long what the pass carried had been under way. Not for first passes: what they bring is old.
 
-    The remote's clock tells when it changed there. Where that is later than our own, nothing is measured.
+    The remote's clock tells when it changed there: ``written`` has the instant by remote id, else it is what the item
+    says of itself. Where that is later than our own, nothing is measured, nor where it is from before the replica.
     """
     noted, latest = Samples(), list[tuple[str, float]]()
     for row in conn.execute(_PULLED, (run_id,)):
-        noticed, arrived = (_between(row["modified"], row[name]) for name in ("seen", "at"))
+        changed = written.get(row["remote_id"], row["modified"])
+        if changed is None or _between(row["created"], changed) < 0:
+            continue
+        noticed, arrived = (_between(changed, row[name]) for name in ("seen", "at"))
         if noticed >= 0 and arrived >= 0:
             noted.observe("detection_seconds", noticed, provider=row["provider"])
             noted.observe("propagation_seconds", arrived, provider=row["provider"], way=TO_HUB)
@@ -118,10 +122,10 @@ _RUN: Final = (
     "FROM run LEFT JOIN account a ON a.name = run.account WHERE run.id = ?"
 )
 _PULLED: Final = (
-    "SELECT c.at, o.modified, o.seen, a.provider FROM change c JOIN replica r ON r.id = c.replica_id "
-    "JOIN account a ON a.id = r.account_id JOIN link l ON l.replica_id = r.id AND l.event_id = c.event_id "
-    "JOIN observation o ON o.replica_id = r.id AND o.remote_id = l.remote_id "
-    "WHERE c.run_id = ? AND o.modified >= r.created"
+    "SELECT c.at, o.remote_id, o.modified, o.seen, r.created, a.provider FROM change c "
+    "JOIN replica r ON r.id = c.replica_id JOIN account a ON a.id = r.account_id "
+    "JOIN link l ON l.replica_id = r.id AND l.event_id = c.event_id "
+    "JOIN observation o ON o.replica_id = r.id AND o.remote_id = l.remote_id WHERE c.run_id = ?"
 )
 _PUSHED: Final = (
     "SELECT i.closed, c.at, a.provider FROM intent i JOIN change c ON c.seq = i.hub_rev "

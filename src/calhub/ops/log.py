@@ -5,6 +5,7 @@ Entries of one pass have its ``run``, those of one request to the API its ``requ
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import sys
@@ -19,6 +20,8 @@ import structlog
 from structlog.typing import FilteringBoundLogger, Processor
 
 from calhub.ops import telemetry, trace
+
+LEVELS: Final = ("debug", "info", "warning", "error")
 
 #: Parts of key names whose values must not be written.
 _SECRET_WORDS: Final = ("password", "token", "authorization", "secret", "cookie", "credential", "api_key", "sealed")
@@ -38,28 +41,31 @@ _IN_TEXT: Final = (
     (re.compile(r"(?i)\b(bearer|basic)\s+[a-z0-9+/._~=-]{6,}"), r"\1 ..."),
 )
 
-#: A log that has grown to this is set aside as ``calhub.log.1`` when the next command starts.
+#: A log that has grown to this is set aside as ``calhub.log.1``.
 _ROTATE_BYTES: Final = 10_000_000
 
-_file: TextIO | None = None
+_file: _File | None = None
 
 
 def configure(home: Path, *, level: str | None = None, pretty: bool | None = None) -> None:
     """Send the log to ``home/log/calhub.log``, readable by its owner only; to standard error where that cannot be.
 
-    ``level`` and ``pretty`` (for people, else JSON) are by default as the environment says, which is where the daemon
-    leaves its settings for its second process: ``CALHUB_LOG_LEVEL`` and ``CALHUB_LOG_FORMAT``. May be called again, for
-    another home or level. Every entry passes `without_secrets`.
+    ``level`` and ``pretty`` (for people, else JSON) are by default as the environment says: ``CALHUB_LOG_LEVEL`` and
+    ``CALHUB_LOG_FORMAT``; an unknown level is ``info``. May be called again, for another home or level. Every entry
+    passes `without_secrets`.
     """
     global _file
     close()
-    _file = _open(home / "log" / "calhub.log")
-    level = level or os.environ.get("CALHUB_LOG_LEVEL") or "info"
+    try:
+        _file = _File(home / "log" / "calhub.log")
+    except OSError:
+        _file = None
+    level = level or os.environ.get("CALHUB_LOG_LEVEL", "")
     pretty = os.environ.get("CALHUB_LOG_FORMAT") == "pretty" if pretty is None else pretty
     structlog.configure(
         processors=[*_PROCESSORS, _PRETTY if pretty else _JSON],
-        wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.WriteLoggerFactory(file=_file),
+        wrapper_class=structlog.make_filtering_bound_logger(level if level in LEVELS else "info"),
+        logger_factory=_to_stderr if _file is None else structlog.WriteLoggerFactory(file=cast(TextIO, _file)),
         cache_logger_on_first_use=False,
     )
     if _logged not in trace.listeners:
@@ -73,7 +79,7 @@ def configure(home: Path, *, level: str | None = None, pretty: bool | None = Non
 def close() -> None:
     """Close the log file. Loggers made before must not be used until `configure` was called again."""
     global _file
-    if _file is not None and _file is not sys.stderr:
+    if _file is not None:
         _file.close()
     _file = None
     if _logged in trace.listeners:
@@ -88,13 +94,19 @@ def _logged(name: str, facts: trace.Facts) -> Iterator[None]:
         try:
             yield
         finally:
-            logger = get("trace").bind(**facts, ms=round((time.perf_counter() - began) * 1000))
-            tell = logger.warning if facts.get("status") == "failed" else logger.debug
-            tell(name)
+            logger = get("trace").bind(**{"ms": round((time.perf_counter() - began) * 1000), **facts})
+            failed, told = facts.get("status") == "failed", bool(facts.get("changes"))
+            (logger.warning if failed else logger.info if told else logger.debug)(name)
 
 
 def get(room: str) -> FilteringBoundLogger:
-    """The logger of one room of the program, such as ``sync``; named in each of its entries."""
+    """The logger of one room of the program, such as ``sync``; named in each of its entries.
+
+    Where nobody has configured the log, as in most commands, warnings go to standard error.
+    """
+    if not structlog.is_configured():
+        level = structlog.make_filtering_bound_logger("warning")
+        structlog.configure([*_PROCESSORS, _PRETTY], wrapper_class=level, logger_factory=_to_stderr)
     return cast(FilteringBoundLogger, structlog.get_logger(room=room))
 
 
@@ -146,13 +158,52 @@ _PROCESSORS: Final[tuple[Processor, ...]] = (
 )
 
 
-def _open(path: Path) -> TextIO:
-    try:
+def _to_stderr(*_: object) -> structlog.PrintLogger:
+    """Standard error as it is at that time."""
+    return structlog.PrintLogger(sys.stderr)
+
+
+class _File:
+    """Appends whole lines, so that several processes may write to the one file. Raises OSError where it cannot be.
+
+    Grown too big it is set aside, by whoever notices first; the others find that theirs is not there any more.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if path.exists() and path.stat().st_size > _ROTATE_BYTES:
-            path.replace(path.with_name(path.name + ".1"))
-        # Appending in whole lines: several processes may write to the one file.
-        handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError:
-        return sys.stderr
-    return os.fdopen(handle, "a", buffering=1, encoding="utf-8", errors="backslashreplace")
+        self._handle = self._open()
+
+    def write(self, line: str) -> None:
+        """Called by one thread at a time (`structlog.WriteLogger`)."""
+        if not self._is_there() or os.fstat(self._handle.fileno()).st_size > _ROTATE_BYTES:
+            self._change()
+        self._handle.write(line)
+
+    def flush(self) -> None:
+        self._handle.flush()
+
+    def close(self) -> None:
+        self._handle.close()
+
+    def _is_there(self) -> bool:
+        try:
+            return os.path.samestat(self._path.stat(), os.fstat(self._handle.fileno()))
+        except OSError:
+            return False
+
+    def _change(self) -> None:
+        """Go on in a new file; in the old one where that cannot be."""
+        try:
+            fcntl.flock(self._handle, fcntl.LOCK_EX)  # released when it is closed
+            if self._is_there():
+                self._path.replace(self._path.with_name(self._path.name + ".1"))
+            fresh = self._open()
+        except OSError:
+            return
+        self._handle.close()
+        self._handle = fresh
+
+    def _open(self) -> TextIO:
+        handle = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        return os.fdopen(handle, "a", buffering=1, encoding="utf-8", errors="backslashreplace")

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import groupby
 from typing import Any, Final
 
-from prometheus_client import CollectorRegistry, Histogram
+from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
@@ -37,6 +37,8 @@ _COUNTERS: Final = (
 #: What this process answers: by the route's pattern, so that there are not more of them than routes.
 _ANSWERS: Final = ("calhub_api_seconds", "How long requests to this API took.", ("route", "method", "status"))
 
+_WEBHOOKS: Final = ("calhub_webhooks", "Messages of services: accepted, repeated, ended (of an old channel), refused.")
+
 Load = Callable[[], Mapping[str, Any] | None]
 
 
@@ -48,10 +50,15 @@ class Metrics:
         self.registry.register(_HubCollector(hub, load))
         name, text, labels = _ANSWERS
         self._answers = Histogram(name, text, labels, buckets=BOUNDS, registry=self.registry)
+        self._webhooks = Counter(*_WEBHOOKS, ("provider", "outcome"), registry=self.registry)
 
     def answered(self, route: str, method: str, status: int, seconds: float) -> None:
         """A request was answered."""
         self._answers.labels(route, method, str(status)).observe(seconds)
+
+    def told(self, provider: str, outcome: str) -> None:
+        """A message of a service arrived (`calhub.daemon.webhooks`)."""
+        self._webhooks.labels(provider, outcome).inc()
 
 
 class _HubCollector(Collector):

@@ -8,7 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from typing import Final
+from contextvars import copy_context
+from typing import Final, TypeVar
+
+A = TypeVar("A")
+B = TypeVar("B")
 
 #: Names and numbers that say which piece of work it is, and how it ended; never what is in an event.
 Facts = dict[str, str | int | float | None]
@@ -17,6 +21,18 @@ Facts = dict[str, str | int | float | None]
 Listener = Callable[[str, Facts], AbstractContextManager[None]]
 
 listeners: Final[list[Listener]] = []
+
+
+def carried(work: Callable[[A], B]) -> Callable[[A], B]:
+    """The same, for other threads: their spans are then part of the one that is under way here."""
+    here = copy_context()
+    return lambda given: here.copy().run(work, given)
+
+
+def tell(name: str, **facts: str | int | float | None) -> None:
+    """Something has happened that is over."""
+    with span(name, **facts):
+        pass
 
 
 @contextmanager

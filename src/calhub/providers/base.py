@@ -54,6 +54,7 @@ class Item:
     raw: str | None = None  # the remote's own text, handed back to `update` so that it can be patched
     problem: str | None = None  # why it cannot be read: one sentence; the item is quarantined
     modified: str | None = None  # RFC 3339 UTC, a hint
+    written: str | None = None  # RFC 3339 UTC: when it got there, where that is known more exactly than ``modified``
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -383,6 +383,7 @@ class FolderProvider(OneByOne):
             content=reading.content,
             raw=text,
             modified=reading.modified,
+            written=datetime.fromtimestamp(snapshot.stat.st_mtime, UTC).isoformat(),
         )
 
     def _owner(

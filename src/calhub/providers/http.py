@@ -30,7 +30,7 @@ from urllib.parse import urljoin, urlsplit
 
 import httpx
 
-from calhub.ops import samples
+from calhub.ops import samples, trace
 from calhub.providers.base import ProviderError, Trait
 from calhub.providers.pinned import PublicOnly
 
@@ -184,7 +184,9 @@ class Web:
         """Send, and measure how long the answer took to begin."""
         began, status = time.monotonic(), "none"
         try:
-            response = self._client.send(request, auth=auth, stream=True)
+            with trace.span("call", provider=self._kind, method=request.method, host=request.url.host) as told:
+                response = self._client.send(request, auth=auth, stream=True)
+                told["code"] = response.status_code
             status = str(response.status_code)
             return response
         finally:

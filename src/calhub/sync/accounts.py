@@ -10,6 +10,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 from calhub.hub import accounts, runs
 from calhub.hub.accounts import Account, Replica
+from calhub.hub.breaker import Breaker
 from calhub.hub.database import Hub
 from calhub.hub.errors import InvalidValue
 from calhub.hub.sql import Connection
@@ -18,7 +19,7 @@ from calhub.providers import registry
 from calhub.providers.base import Provider, ProviderError, RemoteCalendar, Trait
 from calhub.providers.vault import MemoryVault
 from calhub.sync.channels import Channels
-from calhub.sync.connect import connector, note_failure
+from calhub.sync.connect import HubVault, connector, note_failure
 
 Connect = Callable[[Account], Provider]
 
@@ -121,6 +122,35 @@ def sign_in(provider: str, settings: Mapping[str, str], vault: MemoryVault) -> t
         if isinstance(error, ProviderError) and not error.hint:
             error.hint = _sign_in_hint(provider) if error.trait is Trait.LOGIN else "Check the address."
         raise
+
+
+def kept(hub: Hub, account: Account) -> tuple[dict[str, str], dict[str, str]]:
+    """What stays when an account signs in anew: its settings, and of its secrets that of its OAuth client."""
+    try:
+        secrets = HubVault(hub, account).load()
+    except ProviderError:  # sealed with a key that is gone: signing in anew is the way out
+        secrets = {}
+    return dict(account.settings), {name: secrets[name] for name in ("client_secret",) if name in secrets}
+
+
+def sign_in_again(hub: Hub, account: Account, settings: Mapping[str, str], vault: MemoryVault) -> dict[str, Any]:
+    """Sign in with these in place of what the account has, and end a pause of its. Returns the account's shape.
+
+    Raises `ProviderError` when that fails; everything stays as it was then.
+    """
+    connection, _ = sign_in(account.provider, settings, vault)
+    connection.close()
+    with HubVault(hub, account).lock():  # a pass that renews the old token now must not save it after ours
+        sealed = seal_all(hub.home, account.name, vault.load())
+        with hub.transaction() as conn:
+            old = accounts.sealed_secrets(conn, account.id)
+            accounts.set_account_settings(conn, account.id, settings)
+            accounts.replace_secrets(conn, account.id, sealed)
+            accounts.set_account_state(conn, account.id, "ok", None)
+            accounts.set_breaker(conn, account.id, Breaker())
+            shape = runs.account_shape(conn, accounts.account(conn, account.id))
+        forget_all(hub.home, account.name, {key: text for key, text in old.items() if key not in sealed})
+    return shape
 
 
 def _sign_in_hint(provider: str) -> str:

@@ -15,7 +15,9 @@ from calhub.hub import accounts, channels, news
 from calhub.hub.accounts import Account
 from calhub.hub.channels import Channel
 from calhub.hub.database import Hub, instant
+from calhub.hub.errors import HubError
 from calhub.hub.news import Standing
+from calhub.hub.sql import Connection
 from calhub.ops import log
 from calhub.ops.secrets import forget, seal, unseal
 from calhub.providers.base import ProviderError, Trait
@@ -205,6 +207,19 @@ def secret_name(row_id: int) -> str:
 def unsealed(hub: Hub, account_name: str, row: Channel) -> str:
     """The state of a channel. Raises `HubError` where the key is not there any more."""
     return unseal(hub.home, account_name, secret_name(row.id), row.sealed)
+
+
+def to_be_verified(hub: Hub, conn: Connection) -> dict[int, str]:
+    """For the channels, by id, that wait for a person to type in a token at Notion: that token, which is a secret."""
+    found: dict[int, str] = {}
+    for row in channels.channels(conn):
+        account = accounts.account(conn, row.account_id)
+        if row.state == "planned" and account.provider not in KINDS:
+            try:
+                found[row.id] = unsealed(hub, account.name, row)
+            except HubError:  # sealed with a key that is gone: Notion can be asked for another token
+                continue
+    return found
 
 
 def _replica(row: Channel) -> int:

@@ -43,6 +43,8 @@ class Pass:
     discarded: set[str] = field(default_factory=set)
     #: Remote ids of items to be written anew as they are; see `Page.outdated`.
     outdated: set[str] = field(default_factory=set)
+    #: When items that were read got there; see `Item.written`.
+    written: dict[str, str] = field(default_factory=dict)
     #: Set when both steps have gone through to the end, whatever became of single events.
     completed: bool = False
 

@@ -285,7 +285,7 @@ class Session:
                 accounts.update_replica(conn, of.replica.id, phase="steady")
                 restored.over(conn, of.replica.id)
             if report.run_id is not None and not of.first_pass:
-                measures.note_delays(conn, report.run_id)
+                measures.note_delays(conn, report.run_id, of.written)
         self._record(report)
 
     def _record(self, report: RunReport) -> None:
@@ -298,6 +298,8 @@ class Session:
             if not self._dry_run:  # else this is a copy of the hub
                 measures.note_run(conn, report.run_id)
                 measures.store(conn, samples.here.drain())
+        if not self._dry_run:
+            trace.tell("pass", **report.facts())
 
 
 def _one_by_one(progress: Progress) -> Progress:

@@ -12,6 +12,7 @@ from calhub.hub.database import Hub
 from calhub.hub.errors import HubError
 from calhub.hub.sql import Connection
 from calhub.providers.base import ProviderError
+from calhub.sync.channels import to_be_verified
 from calhub.sync.connect import HubVault
 
 #: A replica whose last success is older counts as stale; or than three times its account's interval, if that is longer.
@@ -24,17 +25,19 @@ FREE_BYTES: Final = 100 * 1024**2
 _UNTIL: Final = "access_until"  # of an account's secrets: when its access token ends; see providers/oauth.py
 
 
-def report(hub: Hub, load: Mapping[str, Any] | None) -> dict[str, Any]:
+def report(hub: Hub, load: Mapping[str, Any] | None, *, secrets: bool = False) -> dict[str, Any]:
     """``{"status", "score", "accounts", "database", "scheduler", "channels", "webhooks", "disk", "dry_run"}``.
 
     ``load`` is what the daemon says of its engine, None without one. A database that cannot be read is reported, too.
+    With ``secrets`` a channel that waits for it also has its ``verification_token``.
     """
     database = _database(hub)
     parts: dict[str, Any] = {"accounts": [], "channels": [], "webhooks": [], "dry_run": None}
     if database["ok"]:
         with hub.read() as conn:
             parts["accounts"] = [_account(hub, conn, each) for each in accounts.accounts(conn)]
-            parts["channels"] = [_channel(each) for each in channels.channels(conn)]
+            tokens = to_be_verified(hub, conn) if secrets else {}
+            parts["channels"] = [_channel(conn, each, tokens) for each in channels.channels(conn)]
             parts["webhooks"] = [endpoints.shape(conn, each) for each in endpoints.endpoints(conn)]
             parts["dry_run"] = modes.dry_run_since(conn)
     usage = shutil.disk_usage(hub.home)
@@ -91,8 +94,12 @@ def _token_until(hub: Hub, conn: Connection, of: Account) -> str | None:
         return None
 
 
-def _channel(of: channels.Channel) -> dict[str, Any]:
-    return {"replica": of.replica_id, "state": of.state, "expires": of.expires, "error": of.error}
+def _channel(conn: Connection, of: channels.Channel, tokens: Mapping[int, str]) -> dict[str, Any]:
+    shape = {
+        "account": accounts.account(conn, of.account_id).name, "replica": of.replica_id, "state": of.state,
+        "expires": of.expires, "error": of.error,
+    }  # fmt: skip
+    return shape | ({"verification_token": tokens[of.id]} if of.id in tokens else {})
 
 
 def _database(hub: Hub) -> dict[str, Any]:

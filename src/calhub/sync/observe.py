@@ -37,6 +37,7 @@ def observe(of: Pass, *, take: Take | None = None) -> None:
         of.outdated.update(page.outdated)
         seen.update(item.remote_id for item in page.items)
         fresh = [item for item in page.items if _is_news(item, known)]
+        of.written.update({item.remote_id: item.written for item in fresh if item.written is not None})
         for item in _store(of, page, fresh, known, seen, take):
             content = item.content or {}
             of.report.count("pulled", "create")

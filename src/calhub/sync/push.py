@@ -18,6 +18,7 @@ from calhub.hub.events import StoredEvent
 from calhub.hub.journal import Intent
 from calhub.hub.links import Link, Observation
 from calhub.hub.sql import Connection
+from calhub.ops import trace
 from calhub.providers.base import (
     Done,
     Item,
@@ -304,7 +305,7 @@ def _call(of: Pass, planned: list[tuple[Work, Intent]]) -> Iterator[tuple[Work, 
             yield each, intent, send(of, each.stored.uid, intent)
         return
     with ThreadPoolExecutor(workers, thread_name_prefix="calhub-push") as pool:
-        outcomes = pool.map(lambda pair: send(of, pair[0].stored.uid, pair[1]), planned)
+        outcomes = pool.map(trace.carried(lambda pair: send(of, pair[0].stored.uid, pair[1])), planned)
         for (each, intent), outcome in zip(planned, outcomes, strict=True):
             yield each, intent, outcome
 

@@ -56,6 +56,15 @@ class RunReport:
         self.status = "failed"
         self.errors.append({"uid": uid, "message": message})
 
+    def facts(self) -> dict[str, str | int | None]:
+        """What the log tells of it; ``changes`` are events changed on either side, ``reason`` is the first error's."""
+        changes = sum(number for way in ("pulled", "pushed") for number in self.counts[way].values())
+        reason = self.errors[0]["message"] if self.errors else None
+        return {
+            "run": self.run_id, "replica": self.replica_id, "account": self.account, "status": self.status,
+            "changes": changes, "errors": len(self.errors), "reason": reason, "ms": self.duration_ms,
+        }  # fmt: skip
+
     def shape(self) -> dict[str, Any]:
         shape = {
             "id": self.run_id,

@@ -57,6 +57,7 @@ class DavServer:
     """One account ``user``/``secret`` with one calendar. Attributes may be changed at any time."""
 
     def __init__(self) -> None:
+        self.password = PASSWORD
         self.items: dict[str, tuple[str, str]] = {}  # name: (etag, text)
         self.log: list[str] = []  # names in the order of their changes; the sync token is its length
         self.requests: list[Request] = []
@@ -128,7 +129,7 @@ class DavServer:
             for answerer in self.answerers:
                 if (reply := answerer(request)) is not None:
                     return reply
-            wanted = "Basic " + base64.b64encode(f"{USERNAME}:{PASSWORD}".encode()).decode()
+            wanted = "Basic " + base64.b64encode(f"{USERNAME}:{self.password}".encode()).decode()
             if request.headers.get("authorization") != wanted:
                 return Reply(401, headers={"WWW-Authenticate": 'X-Token realm="x", Basic realm="dav"'})
             try:

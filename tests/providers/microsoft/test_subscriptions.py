@@ -60,7 +60,13 @@ def test_nothing_is_believed_without_the_secret(
 
 
 @pytest.mark.parametrize(
-    ("kind", "action"), [("reauthorizationRequired", "renew"), ("missed", "full"), ("subscriptionRemoved", "recreate")]
+    ("kind", "action"),
+    [
+        ("reauthorizationRequired", "renew"),
+        ("missed", "full"),
+        ("somethingNew", "pass"),
+        ("subscriptionRemoved", "recreate"),
+    ],
 )
 def test_lifecycle_notifications(
     kind: str, action: str, graph: Graph, remote: Remote, receiver: Receiver, subscriptions: Subscriptions

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Annotated
 
@@ -38,8 +39,7 @@ async def add_account(here: Here, slowly: Slowly, body: bodies.AccountNew) -> Re
 
     Addresses may not lead into private networks, unless the setting `allow_private_networks` is on.
     """
-    settings = {name: value for name, value in body.credentials.items() if name not in SECRETS | SETTING.keys()}
-    secrets = {name: value for name, value in body.credentials.items() if name in SECRETS}
+    settings, secrets = _apart(body.credentials)
     services.settle(body.provider, settings, secrets)
     if body.provider != "folder" and here.public_only:
         settings |= SETTING
@@ -53,6 +53,12 @@ async def add_account(here: Here, slowly: Slowly, body: bodies.AccountNew) -> Re
 
     answer: Response = await slowly(work)
     return answer
+
+
+def _apart(credentials: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
+    """Settings, and what is kept sealed. Which networks may be reached is not for the caller to say."""
+    settings = {name: value for name, value in credentials.items() if name not in SECRETS | SETTING.keys()}
+    return settings, {name: value for name, value in credentials.items() if name in SECRETS}
 
 
 def accounts_path(name: str) -> str:
@@ -80,6 +86,32 @@ async def test(here: Here, slowly: Slowly, name: str) -> Response:
             raise error
         with here.hub.read() as conn:
             return Json(runs.account_shape(conn, accounts.account(conn, account.id)))
+
+    answer: Response = await slowly(work)
+    return answer
+
+
+@router.post("/accounts/{name:path}/login", response_model=shapes.Account, dependencies=[needs("admin")])
+async def login(here: Here, slowly: Slowly, name: str, body: bodies.Login) -> Response:
+    """Sign in anew, with a new password or token. Everything stays as it was when that fails (422).
+
+    What is not given stays, but for secrets; an address other than the account's may not lead into private networks.
+    """
+    given, new_secrets = _apart(body.credentials)
+
+    def work() -> Response:
+        with here.hub.read() as conn:
+            account = accounts.account(conn, name)
+        old, old_secrets = services.kept(here.hub, account)
+        settings, secrets = old | given, old_secrets | new_secrets
+        services.settle(account.provider, settings, secrets)
+        moved = any(old.get(key) != value for key, value in settings.items() if key != "username")
+        if moved and account.provider != "folder" and here.public_only:
+            settings |= SETTING
+        try:
+            return Json(services.sign_in_again(here.hub, account, settings, MemoryVault(secrets)))
+        except ProviderError as error:
+            raise Problem(422, error.message, code="sign-in-failed", hint=error.hint) from error
 
     answer: Response = await slowly(work)
     return answer

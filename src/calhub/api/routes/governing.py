@@ -10,6 +10,7 @@ from starlette.responses import Response
 from calhub.api import bodies, shapes
 from calhub.api.depends import Here, Slowly, needs
 from calhub.api.paging import Cursor, Json, Limit, by_id, number, part
+from calhub.api.problems import Problem
 from calhub.api.surroundings import Order, Surroundings
 from calhub.hub import audit, modes
 from calhub.hub.errors import HubError
@@ -46,6 +47,14 @@ def _dry_run(here: Surroundings) -> dict[str, Any]:
     with here.hub.read() as conn:
         since = modes.dry_run_since(conn)
     return {"on": since is not None, "since": since, "runs": here.run(Order(dry_run=True)) if since else []}
+
+
+@router.post("/reload", response_model=shapes.Reloaded, dependencies=[needs("admin")])
+async def reload(here: Here, slowly: Slowly) -> Response:
+    """Read the settings again, as SIGHUP does. Where they cannot be read all stay as they were (422)."""
+    if here.reload is None:
+        raise Problem(404, "No daemon runs here whose settings could be read again.")
+    return Json(await slowly(here.reload))
 
 
 @router.get("/criteria", response_model=shapes.Criteria, dependencies=[needs("read")])

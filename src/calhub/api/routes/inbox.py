@@ -1,4 +1,4 @@
-"""What waits for a person: conflicts, holds and quarantined items."""
+"""What waits for a person: conflicts, holds, dead letters and quarantined items."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from fastapi import APIRouter, Path
 from starlette.responses import Response
 
 from calhub.api import bodies, shapes
-from calhub.api.depends import Here, needs
+from calhub.api.depends import Here, Slowly, needs
 from calhub.api.paging import Cursor, Json, Limit, by_id, page
-from calhub.hub import inbox
+from calhub.api.surroundings import Order
+from calhub.hub import accounts, inbox
 from calhub.sync.resolve import resolve
 
 router = APIRouter(tags=["inbox"])
@@ -65,6 +66,30 @@ def discard_hold(here: Here, id: Id) -> Response:
     """The other side is right: what was to be deleted is written back at the next sync."""
     with here.hub.transaction() as conn:
         return Json(inbox.discard_hold(conn, id, now=here.hub.now()))
+
+
+@router.get("/dead-letters", response_model=shapes.Page[shapes.DeadLetter], dependencies=[needs("read")])
+def list_dead_letters(here: Here, limit: Limit = 100, cursor: Cursor = None) -> Response:
+    """Writes that a service refused for good, or that failed too often. A new change of the event tries again."""
+    with here.hub.read() as conn:
+        found = inbox.dead_letters(conn)
+    return page(found, limit, cursor, lambda each: [each["replica"], each["uid"]])
+
+
+@router.post("/dead-letters/retry", response_model=shapes.Retried, dependencies=[needs("write")])
+async def retry_dead_letters(here: Here, slowly: Slowly, body: bodies.Retry) -> Response:
+    """Try again now, and wait for it: those of an event, of a calendar, or all."""
+
+    def work() -> Response:
+        with here.hub.transaction() as conn:
+            chosen = None if body.calendar is None else accounts.calendar(conn, body.calendar).id
+            found = inbox.retry_dead_letters(conn, uid=body.uid, calendar_id=chosen, now=here.hub.now())
+        places = dict.fromkeys((each["account"], each["calendar"]) for each in found)
+        orders = [Order(account=account, calendar=calendar) for account, calendar in places]
+        return Json({"retried": found, "runs": [run for order in orders for run in here.run(order)]})
+
+    answer: Response = await slowly(work)
+    return answer
 
 
 @router.get("/quarantine", response_model=shapes.Page[shapes.Quarantined], dependencies=[needs("read")])

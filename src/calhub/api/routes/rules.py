@@ -1,17 +1,20 @@
-"""Rules: busy blocks and public calendars, derived from other events."""
+"""Rules: busy blocks and public calendars, derived from other events; taking that back, and tidying up."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Body, Path, Query
 from starlette.responses import Response
 
 from calhub.api import bodies, shapes
-from calhub.api.depends import Here, needs
+from calhub.api.depends import Here, Slowly, needs
 from calhub.api.paging import Cursor, Json, Limit, by_id, page
 from calhub.hub import rules
 from calhub.rules import manage
+from calhub.rules.cleanup import cleanup
+from calhub.rules.reset import reset
 
 router = APIRouter(tags=["rules"])
 
@@ -54,3 +57,22 @@ def remove_rule(
     with here.hub.transaction() as conn:
         deleted = rules.remove_rule(conn, id, keep_copies=keep_copies, now=here.hub.now())
     return Json({"removed": id, "deleted": deleted})
+
+
+@router.post("/calendars/{name:path}/reset", response_model=shapes.WasReset, dependencies=[needs("admin")])
+async def reset_calendar(here: Here, slowly: Slowly, name: str, body: bodies.Reset) -> Response:
+    """Delete what rules made in a calendar, here and at its remotes, and nothing else; `undo` brings it back.
+
+    Rules that are still there make their copies anew with the next pass.
+    """
+    take_away = partial(reset, here.hub, here.connector(), name, confirm=body.confirm, dry_run=body.dry_run)
+    return Json(await slowly(take_away))
+
+
+@router.post("/cleanup", response_model=shapes.Tidied, dependencies=[needs("admin")])
+async def clean_up(here: Here, slowly: Slowly, body: Annotated[bodies.Cleanup | None, Body()] = None) -> Response:
+    """Delete copies whose event or rule is gone, and history that has expired (settings `keep_runs`, `keep_days`)."""
+    remote, dry = (False, False) if body is None else (body.remote, body.dry_run)
+    keep = {name: here.number(name, least=0) for name in ("keep_runs", "keep_days")}
+    tidy = partial(cleanup, here.hub, here.connector(), remote=remote, dry_run=dry, **keep)
+    return Json(await slowly(tidy))

@@ -4,13 +4,14 @@ own way (`calhub.daemon.webhooks`), and all that a message can do is to have a c
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Callable
+from typing import Annotated, Final
 
-from fastapi import APIRouter, HTTPException, Request
+from fastapi import APIRouter, HTTPException, Path, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import PlainTextResponse, Response
 
-from calhub.daemon.webhooks import Forged, Webhooks
+from calhub.daemon.webhooks import Outcome, Webhooks
 from calhub.providers.notion.webhooks import SIGNATURE
 
 #: Larger than any notification; Graph gathers up to a few hundred in one.
@@ -18,6 +19,8 @@ MOST_BYTES: Final = 1_000_000
 
 
 router = APIRouter(prefix="/webhooks", include_in_schema=False)
+
+Replica = Annotated[int, Path(ge=1, le=2**62)]
 
 
 def _of(request: Request) -> Webhooks:
@@ -29,34 +32,49 @@ def _of(request: Request) -> Webhooks:
 
 
 @router.post("/google/{replica}")
-async def google(replica: int, request: Request) -> Response:
+async def google(replica: Replica, request: Request) -> Response:
+    webhooks = _of(request)
     # 200 in any case: Google would only repeat what is answered otherwise.
-    await run_in_threadpool(_of(request).google, replica, request.headers)
+    await _read(request, "google", replica, lambda: webhooks.google(replica, request.headers))
     return Response(status_code=200)
 
 
 @router.post("/microsoft/{replica}")
-async def microsoft(replica: int, request: Request) -> Response:
-    token = await run_in_threadpool(_of(request).handshake, replica, request.query_params)
+async def microsoft(replica: Replica, request: Request) -> Response:
+    webhooks = _of(request)
+    token = await run_in_threadpool(webhooks.handshake, replica, request.query_params)
     if token is not None:
         return PlainTextResponse(token, headers={"X-Content-Type-Options": "nosniff"})
     body = await _body(request)
     if body is None:
         return Response(status_code=413)
-    await run_in_threadpool(_of(request).microsoft, replica, body)
+    await _read(request, "microsoft", replica, lambda: webhooks.microsoft(replica, body))
     return Response(status_code=202)
 
 
 @router.post("/notion/{replica}")
-async def notion(replica: int, request: Request) -> Response:
+async def notion(replica: Replica, request: Request) -> Response:
+    webhooks = _of(request)
     body = await _body(request)
     if body is None:
         return Response(status_code=413)
-    try:
-        await run_in_threadpool(_of(request).notion, replica, request.headers.get(SIGNATURE), body)
-    except Forged:
-        return Response(status_code=403)
-    return Response(status_code=200)
+    signature = request.headers.get(SIGNATURE)
+    outcome = await _read(request, "notion", replica, lambda: webhooks.notion(replica, signature, body))
+    return Response(status_code=403 if outcome == "refused" else 200)
+
+
+async def _read(request: Request, provider: str, replica: int, read: Callable[[], Outcome]) -> Outcome:
+    """Have the message read. Each is counted, and one that nobody of ours has sent is a security event."""
+    state, address = request.app.state, request.client.host if request.client else "unknown"
+
+    def work() -> Outcome:
+        outcome = read()
+        state.metrics.told(provider, outcome)
+        if outcome == "refused":
+            state.refusals.note("webhook refused", provider=provider, replica=replica, address=address)
+        return outcome
+
+    return await run_in_threadpool(work)
 
 
 async def _body(request: Request) -> bytes | None:

@@ -11,8 +11,10 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final
 
+from calhub.ops import trace
 from calhub.providers.base import Item
 from calhub.providers.caldav import wire
 from calhub.providers.caldav.client import Dav, Garbled, NotDav, Rejected, name_of, not_dav, path_of, rejected, resolve
@@ -52,10 +54,11 @@ class Bodies:
         chunks = deque(wanted[start : start + CHUNK] for start in range(0, len(wanted), CHUNK))
         running: deque[Future[list[Body]]] = deque()
         pool = ThreadPoolExecutor(IN_FLIGHT, thread_name_prefix="caldav")
+        fetch = trace.carried(partial(self._chunk, calendar_url))
         try:
             while chunks or running:
                 while chunks and len(running) < AHEAD:
-                    running.append(pool.submit(self._chunk, calendar_url, chunks.popleft()))
+                    running.append(pool.submit(fetch, chunks.popleft()))
                 yield running.popleft().result()
         finally:
             pool.shutdown(cancel_futures=True)

@@ -28,7 +28,7 @@ _CHANGES: Final = "created,updated,deleted"
 
 #: What to do: run a pass; renew the subscription; make it anew and run a pass; run a full pass.
 Action = Literal["pass", "renew", "recreate", "full"]
-_LIFECYCLE: Final[Mapping[str, Action]] = {
+_LIFECYCLE: Final[Mapping[str | None, Action]] = {
     "reauthorizationRequired": "renew",
     "subscriptionRemoved": "recreate",
     "missed": "full",
@@ -145,7 +145,7 @@ def handshake(query: Mapping[str, str]) -> str | None:
 def actions(body: bytes, known: Mapping[str, Subscription]) -> list[tuple[Subscription, Action]]:
     """What the notifications in one POST ask for, each once. ``known``: subscriptions by id.
 
-    What is not for one of ours, or does not know its secret, is passed over, as are kinds that are not known.
+    What is not for one of ours, or does not know its secret, is passed over. A kind that is not known is worth a look.
     """
     try:
         values = json.loads(body)["value"]
@@ -160,10 +160,7 @@ def _action(value: Mapping[str, Any], known: Mapping[str, Subscription]) -> tupl
     secret = str(value.get("clientState")).encode()
     if subscription is None or not hmac.compare_digest(secret, subscription.secret.encode()):
         return None
-    if "lifecycleEvent" not in value:
-        return subscription, "pass"
-    action = _LIFECYCLE.get(value["lifecycleEvent"])
-    return None if action is None else (subscription, action)
+    return subscription, _LIFECYCLE.get(value.get("lifecycleEvent"), "pass")
 
 
 def _success(reply: Reply) -> dict[str, Any]:
