@@ -47,7 +47,11 @@ class Gate:
         self._rate = Rate(rate)
         self._mistakes = Mistakes()
         self._auth = Auth(
-            surroundings.hub, loopback=surroundings.loopback, origins=origins, started=surroundings.clock()
+            surroundings.hub,
+            loopback=surroundings.loopback,
+            origins=origins,
+            clock=surroundings.clock,
+            steady=surroundings.steady,
         )
         self._public = public
         self._files = files
@@ -89,7 +93,7 @@ class Gate:
         declared = headers.get("content-length", "")
         if declared.isdecimal() and int(declared) > limit:
             raise _too_large(limit)
-        now, address = self._here.clock(), (scope.get("client") or ("unknown",))[0]
+        now, address = self._here.steady(), (scope.get("client") or ("unknown",))[0]
         if self._is_public(path):
             self._take(f"address {address}", now)
             return _bounded(receive, limit)
@@ -101,7 +105,7 @@ class Gate:
             if self._auth.kind(headers) == "none":
                 caller = self._auth.owner(asked)
             else:
-                caller = await to_thread.run_sync(self._auth.caller, asked, now)
+                caller = await to_thread.run_sync(self._auth.caller, asked)
         except Wrong:
             self._mistakes.note(address, now)
             await to_thread.run_sync(self._note_refusal, address)

@@ -37,7 +37,8 @@ class Surroundings:
 
     ``load`` tells how the engine fares (`Front.load`), None without a daemon.
     ``sync`` makes the passes of an order and returns their run shapes; by default in the calling thread.
-    ``setting`` reads a setting by name (see `calhub.cli.context.SETTINGS`). ``clock`` is Unix time in seconds.
+    ``setting`` reads a setting by name (see `calhub.cli.context.SETTINGS`). ``clock`` is Unix time in seconds,
+    ``steady`` counts seconds whatever becomes of the clock.
     ``webhooks`` reads messages of services, where there is a daemon. Setting ``stopping`` ends all streams: a server
     that shuts down waits for them.
     """
@@ -51,6 +52,7 @@ class Surroundings:
     connect: Callable[[Account], Provider] | None = None
     webhooks: Webhooks | None = None
     clock: Callable[[], float] = time.time
+    steady: Callable[[], float] = time.monotonic
     stopping: threading.Event = field(default_factory=threading.Event)
 
     @property
