@@ -126,6 +126,14 @@ def test_peace_ends_a_storm() -> None:
     assert 60.0 in play.passes(1)
 
 
+def test_a_change_a_second_is_no_storm() -> None:
+    """Somebody who moves one event after another sees each of them carried at once, also just after a storm."""
+    moments = [(1 + at / 50, 1) for at in range(250)] + [(10.0 + at, 1) for at in range(20)]
+    play = Play(settled(told(1, 1)), moments, 0.05)
+    play.until(40)
+    assert {10.0 + at for at in range(20)} <= set(play.passes(1))
+
+
 def test_a_poke_for_no_replica_is_nothing() -> None:
     made = settled(told(1, 1))
     made.poke(7, 1)

@@ -28,8 +28,8 @@ class Timing:
     """Seconds. Between looks: ``active`` after one that found something, then longer up to ``idle``; ``told`` where
     changes are told (a watched folder, a push channel). Everything is listed anew every ``full``.
 
-    Passes begun by pokes keep a distance from one another, from ``gap`` to ``storm`` as long as pokes go on. After a
-    failure it takes ``backoff``, doubled each time up to ``backoff_cap``. A lock held by another process is tried again
+    Passes begun by pokes keep a distance from one another, from ``gap`` to ``storm`` as long as a poke comes within
+    ``lull`` of the last one's end. After a failure it takes ``backoff``, doubled each time up to ``backoff_cap``. A lock held by another process is tried again
     after ``busy``.
     """
 
@@ -39,6 +39,7 @@ class Timing:
     full: float = 86_400
     gap: float = 0.05
     storm: float = 2
+    lull: float = 0.5
     backoff: float = 5
     backoff_cap: float = 300
     busy: float = 1
@@ -215,8 +216,8 @@ class Schedule:
         full = self._is_full(mine[0], now)
         chosen = [each for each in mine if self._is_full(each, now) is full][:BATCH]
         for each in chosen:
-            peace = now - each.ended > self.timing.storm * 2
-            each.storm = 0 if each.poked is None or peace else each.storm + 1
+            peace = each.poked is None or each.poked > each.ended + self.timing.lull
+            each.storm = 0 if peace else each.storm + 1
             each.poked, each.wanted = None, False
             if full:
                 each.full_due = now + self.timing.full
