@@ -211,9 +211,13 @@ def test_who_waits_is_looked_at_in_time(house: House) -> None:
         later = instant(house.clock() + timedelta(seconds=40))
         links.set_retry(conn, replica, event.id, attempts=1, error="Locked.", next_try=later)
         accounts.set_breaker(conn, 1, Breaker("open", 5, datetime.fromisoformat(now) + timedelta(seconds=20)))
-    assert outcomes(house.hub, job, [report]) == [(replica, "quiet", pytest.approx(40, abs=0.01))]
+    [(_, outcome, again)] = outcomes(house.hub, job, [report])
+    assert outcome == "quiet"
+    assert again == pytest.approx(40, abs=0.01)
     report.skip("The account is left alone.", paused=True)
-    assert outcomes(house.hub, job, [report]) == [(replica, "resting", pytest.approx(20, abs=0.01))]
+    [(_, outcome, again)] = outcomes(house.hub, job, [report])
+    assert outcome == "resting"
+    assert again == pytest.approx(20, abs=0.01)
 
 
 def test_an_order_is_answered_with_the_runs_made_for_it(house: House) -> None:

@@ -12,39 +12,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import httpx
-from tests.daemon.rig import Daemon, Pair, eventually
+from tests.daemon.rig import Daemon, Pair, Storm, eventually
 
 from calhub.testing.davserver import Reply, Request
 from calhub.testing.services.base import Notification
 from calhub.testing.services.google import GoogleService
 
 DAY = {"start": {"date": "2026-11-23"}, "end": {"date": "2026-11-24"}}
-
-
-class Storm:
-    """Edits by other programs on both sides, in a thread of its own; each event has one writer."""
-
-    def __init__(self, pair: Pair, *, edits: int, seed: int) -> None:
-        self.titles: dict[str, str] = {}
-        self.made = 0
-        self._pair, self._edits, self._chance = pair, edits, random.Random(seed)
-        self._thread = threading.Thread(target=self._run)
-
-    def __enter__(self) -> Storm:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._thread.join()
-
-    def _run(self) -> None:
-        pace = threading.Event()
-        for number in range(self._edits):
-            uid = f"{self._chance.choice('fr')}{self._chance.randrange(40)}"
-            self.titles[uid] = f"edit {number}"
-            (self._pair.put if uid.startswith("f") else self._pair.put_remote)(uid, f"edit {number}")
-            self.made = number + 1
-            pace.wait(0.003)
 
 
 def test_a_storm_of_files_becomes_few_passes(serving: Daemon, pair: Pair) -> None:

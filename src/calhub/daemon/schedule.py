@@ -29,8 +29,8 @@ class Timing:
     changes are told (a watched folder, a push channel). Everything is listed anew every ``full``.
 
     Passes begun by pokes keep a distance from one another, from ``gap`` to ``storm`` as long as a poke comes within
-    ``lull`` of the last one's end. After a failure it takes ``backoff``, doubled each time up to ``backoff_cap``. A lock held by another process is tried again
-    after ``busy``.
+    ``lull`` of the last one's end. After a failure it takes ``backoff``, doubled each time up to ``backoff_cap``. A
+    lock held by another process is tried again after ``busy``.
     """
 
     active: float = 15

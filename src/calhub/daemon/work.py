@@ -42,8 +42,22 @@ class Work:
             )
             return reports, outcomes(self._hub, job, reports)
         except Exception as error:  # noqa: BLE001 - one pass must not end all others
-            log_failure("pass", error)
-            return [], [(replica, "failed", None) for replica in job.replicas]
+            said = log_failure("pass", error)
+            return self._failed(job, said), [(replica, "failed", None) for replica in job.replicas]
+
+    def _failed(self, job: Job, said: str) -> list[RunReport]:
+        """What those who wait for the job are told; nothing where not even the replicas can be read."""
+        try:
+            chosen = engine.choose(self._hub, replica_ids=job.replicas)
+        except HubError:
+            return []
+        reports = [
+            RunReport(account=each.account, calendar=each.calendar, remote=each.remote_name, replica_id=each.id)
+            for each in chosen
+        ]
+        for report in reports:
+            report.fail(None, said)
+        return reports
 
     def rehearse(self, account: str | None, calendar: str | None, *, full: bool) -> list[dict[str, Any]]:
         """What a sync would do, as run shapes with plans. Raises `HubError`."""
@@ -99,7 +113,8 @@ def _outcome(hub: Hub, job: Job, report: RunReport) -> tuple[Outcome, float | No
     return _OUTCOMES.get(report.status, "changed" if moved or report.errors else "quiet"), again
 
 
-def log_failure(what: str, error: Exception) -> None:
-    """Name what failed. A message of calhub's own is without contents; of any other error only the kind is told."""
+def log_failure(what: str, error: Exception) -> str:
+    """Name what failed, and return it. Calhub's own messages are without contents; of other errors the kind is told."""
     said = error.message if isinstance(error, HubError) else type(error).__qualname__
     log.get("daemon").error(f"{what} failed", reason=said)
+    return said

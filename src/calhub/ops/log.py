@@ -5,13 +5,14 @@ Entries of one pass have its ``run``, those of one request to the API its ``requ
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import sys
 import time
 import traceback
 from collections.abc import Iterator, Mapping, MutableMapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, TextIO, cast
 
@@ -151,8 +152,27 @@ def _open(path: Path) -> TextIO:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         if path.exists() and path.stat().st_size > _ROTATE_BYTES:
             path.replace(path.with_name(path.name + ".1"))
-        # Appending in whole lines: several processes may write to the one file.
         handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError:
         return sys.stderr
-    return os.fdopen(handle, "a", buffering=1, encoding="utf-8", errors="backslashreplace")
+    return cast(TextIO, _Lines(handle))
+
+
+class _Lines(io.TextIOBase):
+    """Appends to an open file, each text in one call: several processes may write to the one file.
+
+    What it does not take, on a full disk for one, is dropped. Nothing may fail because it could not be told.
+    """
+
+    def __init__(self, handle: int) -> None:
+        self._handle = handle
+
+    def write(self, text: str) -> int:
+        with suppress(OSError):
+            os.write(self._handle, text.encode("utf-8", "backslashreplace"))
+        return len(text)
+
+    def close(self) -> None:
+        if not self.closed:
+            os.close(self._handle)
+        super().close()

@@ -64,11 +64,13 @@ async def add_event(
         with here.hub.read() as conn:
             calendar = accounts.calendar(conn, body.calendar)
         uid = body.uid or _new_uid(request)
+        repeated = body.uid is None and HEADER in request.headers  # by who never heard of the first time, if it exists
         content = new(body, calendar.time_zone or here.zone_name)
         try:
             _write(here, calendar.id, {uid: content}, {uid: None}, mode)
         except Outdated:
-            raise Problem(409, f'"{calendar.name}" has an event "{uid}" already.', code="exists") from None
+            if not (repeated and mode == "queued"):
+                raise Problem(409, f'"{calendar.name}" has an event "{uid}" already.', code="exists") from None
         return _show(here, calendar.id, uid, 201)
 
     return await _run(slowly, work)
