@@ -64,16 +64,22 @@ async def add_event(
         with here.hub.read() as conn:
             calendar = accounts.calendar(conn, body.calendar)
         uid = body.uid or _new_uid(request)
-        repeated = body.uid is None and HEADER in request.headers  # by who never heard of the first time, if it exists
         content = new(body, calendar.time_zone or here.zone_name)
         try:
             _write(here, calendar.id, {uid: content}, {uid: None}, mode)
         except Outdated:
-            if not (repeated and mode == "queued"):
+            if HEADER not in request.headers or mode == "atomic" or not _is_there(here, calendar.id, uid, content):
                 raise Problem(409, f'"{calendar.name}" has an event "{uid}" already.', code="exists") from None
         return _show(here, calendar.id, uid, 201)
 
     return await _run(slowly, work)
+
+
+def _is_there(here: Surroundings, calendar_id: int, uid: str, content: Content) -> bool:
+    """Whether just this was added: by a request that is repeated, since the process ended before it answered."""
+    with here.hub.read() as conn:
+        stored = events.event(conn, calendar_id, uid)
+    return stored is not None and stored.content == content
 
 
 def _new_uid(request: Request) -> str:
