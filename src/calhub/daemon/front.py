@@ -98,10 +98,12 @@ class Front:
         self._stop.set()
 
     def _reload(self) -> None:
+        notify("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
         try:
             self._engine.reload()
         except Exception as error:  # noqa: BLE001 - settings that cannot be read leave those there are
             self._say(f"The settings stay as they were: {error}")
+        notify("READY=1")
 
     async def _watchdog(self) -> None:
         every = watchdog_seconds()
