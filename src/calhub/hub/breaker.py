@@ -31,9 +31,9 @@ class Breaker:
     until: datetime | None = None  # None only when closed
 
     def wait(self, now: datetime) -> timedelta:
-        """How long nobody may call. A pause that seems to have begun in the future is over: the clock was put back."""
+        """How long nobody may call. A pause of which more seems left than there was is over: the clock was put back."""
         left = timedelta(0) if self.until is None else self.until - now
-        return left if timedelta(0) < left <= self._pause else timedelta(0)
+        return left if timedelta(0) < left <= 2 * self._pause else timedelta(0)
 
     def admit(self, now: datetime) -> Breaker | None:
         """The breaker of a pass that may begin now; None when it has to wait."""
