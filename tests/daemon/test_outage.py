@@ -6,11 +6,12 @@ during one.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
-from tests.daemon.cable import Cable
+from tests.daemon.cable import Cable, State
 from tests.daemon.rig import Daemon, Pair
 
 from calhub.daemon.engine import subject_of
@@ -70,26 +71,46 @@ class Keeper:
             self._schedule.end(job, self.now)
 
 
-@pytest.mark.parametrize("gone", [20, 60, 100, 300, 3600, 86400])
-def test_in_step_again_soon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gone: float) -> None:
-    """After no longer than it was gone, five minutes at most, and half a minute more for chance."""
+class Place:
+    """A calendar at a server behind a cable and in a folder, and who keeps them in step."""
+
+    def __init__(self, hub: Hub, clock: VirtualClock, pair: Pair, cable: Cable) -> None:
+        self.keeper, self.pair, self.cable = Keeper(hub, clock), pair, cable
+        pair.put("before", "before")
+        self.keeper.until_agreed(pair, {"before": "before"})
+
+    def outage(self, how: State, seconds: float) -> float:
+        """Cut the cable while both sides write; returns how long after its mending everything was in step."""
+        self.cable.cut(how)
+        self.pair.put("file", "while it was gone")
+        self.pair.put_remote("there", "made there")
+        self.keeper.until(self.keeper.now + seconds)
+        self.cable.mend()
+        everything = {"before": "before", "file": "while it was gone", "there": "made there"}
+        return self.keeper.until_agreed(self.pair, everything)
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
     monkeypatch.setattr("calhub.providers.layers.LONGEST", 0.0)  # real seconds between attempts
     clock = VirtualClock(utc_now())
     with DavServer() as dav, closing(Cable(dav.url)) as cable:
         pair = Pair(tmp_path, dav, cable.url)
         pair.connect(Daemon(tmp_path / "home", tmp_path / "log"))
         with Hub.open(pair.hub, clock=clock) as hub:
-            keeper = Keeper(hub, clock)
-            pair.put("before", "before")
-            keeper.until_agreed(pair, {"before": "before"})
-
-            cable.cut("refused")
-            pair.put("file", "while it was gone")
-            pair.put_remote("there", "made there")
-            keeper.until(keeper.now + gone)
-            cable.mend()
-
-            everything = {"before": "before", "file": "while it was gone", "there": "made there"}
-            took = keeper.until_agreed(pair, everything)
-        assert took <= min(gone, 300) + 30
+            yield Place(hub, clock, pair, cable)
         pair.assert_whole()
+
+
+@pytest.mark.parametrize("gone", [20, 60, 100, 300, 3600, 86400])
+def test_in_step_again_soon(place: Place, gone: float) -> None:
+    """After no longer than it was gone, five minutes at most, and half a minute more for chance."""
+    assert place.outage("refused", gone) <= min(gone, 300) + 30
+
+
+def test_a_network_that_swallows_everything_is_no_end(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody says that nothing will come; what is asked for ends all the same, as often as it is tried."""
+    monkeypatch.setattr("calhub.providers.http.READ_SECONDS", 0.1)
+    monkeypatch.setattr("calhub.providers.caldav.client.REPORT_SECONDS", 0.1)
+    assert place.outage("silent", 300) <= 330
+    assert place.pair.creations() == [*dict.fromkeys(place.pair.creations())]
