@@ -15,13 +15,13 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench import asking, providers, report, ruling, syncing
+from bench import asking, providers, report, ruling, serving, syncing
 from bench.growth import curves
 from bench.measure import Run
 from bench.results import Results
 from bench.tools import PEERS
 
-PARTS = (*asking.PARTS, *syncing.PARTS, *providers.PARTS, *ruling.PARTS)
+PARTS = (*asking.PARTS, *syncing.PARTS, *providers.PARTS, *ruling.PARTS, *serving.PARTS)
 RESULTS = Path(".bench/results.jsonl")
 
 
@@ -41,7 +41,7 @@ def main() -> int:
     results = Results(_conditions(), tell=lambda line: console.print(f"[dim]{line}[/]", highlight=False))
     run = Run(results, options.only, options.repeats)
     for size in options.sizes:
-        for room in (asking, syncing, providers, ruling):
+        for room in (asking, syncing, providers, ruling, serving):
             if run.wants(*room.PARTS):
                 room.measure(run, size, _memory())
                 results.write(options.output, [curve.shape() for curve in curves(results)])

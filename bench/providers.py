@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 from pathlib import Path
-from subprocess import Popen
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from bench.emulated import KINDS, NAME
+from bench.emulated import KINDS, NAME, Emulated, emulated
 from bench.measure import Run, timed
-from bench.server import process
 from bench.tools import Calhub
 from calhub.hub import accounts, events
 from calhub.hub.database import Hub
@@ -24,27 +21,14 @@ EDITS = 500
 def measure(run: Run, size: int, folder: str | None) -> None:
     """All cases at one size, at both services."""
     for kind in KINDS:
-        command = [sys.executable, "-m", "bench.emulated", kind, str(size)]
-        with TemporaryDirectory(prefix="calhub-bench-", dir=folder) as root, process(command) as emulator:
-            _measure(run, kind, size, Calhub(Path(root) / "calhub"), emulator)
+        with TemporaryDirectory(prefix="calhub-bench-", dir=folder) as root, emulated(kind, size) as service:
+            _measure(run, kind, size, Calhub(Path(root) / "calhub"), service)
 
 
-def _credentials(emulator: Popen[bytes]) -> str:
-    """Of a sign-in of its own: a refresh token is good for one account."""
-    assert emulator.stdin is not None
-    assert emulator.stdout is not None
-    emulator.stdin.write(b"\n")
-    emulator.stdin.flush()
-    credentials = emulator.stdout.readline().decode()
-    if not credentials:
-        raise RuntimeError("The emulated service did not start")
-    return credentials
-
-
-def _measure(run: Run, kind: str, size: int, calhub: Calhub, emulator: Popen[bytes]) -> None:
+def _measure(run: Run, kind: str, size: int, calhub: Calhub, service: Emulated) -> None:
     for _ in run.turns(["calhub"], size, long=True):
         shutil.rmtree(calhub.home, ignore_errors=True)
-        calhub("account", "add", kind, kind, "--credentials", "-", "--calendars", NAME, given=_credentials(emulator))
+        calhub("account", "add", kind, kind, "--credentials", "-", "--calendars", NAME, given=service.sign_in())
         seconds = timed(calhub.sync)
         assert calhub.count() == size
         run.results.add(f"first pull, {kind}", size, "calhub", size / seconds, "/s")

@@ -14,7 +14,7 @@ from bench.targets import verdicts
 
 @dataclass(frozen=True)
 class Row:
-    """All values of one measurement. ``unit`` is "s", "MB" or "requests" (less is better) or "/s" (more is better).
+    """All values of one measurement. Less is better but for the unit "/s"; others are "s", "MB", "%" and "requests".
 
     ``who`` is "calhub", a peer, or "floor": the bare operation underneath.
     """
@@ -49,10 +49,10 @@ class Results:
         self._values.setdefault((case, size, who, unit), []).append(value)
         self.tell(f"{case}, {size:,}, {who}: {Row(case, size, who, unit, [value]).shown()}")
 
-    def spread(self, case: str, size: int, who: str, values: Sequence[float]) -> None:
-        """Many short samples of one operation: kept as two rows, p50 and p99."""
+    def spread(self, case: str, size: int, who: str, values: Sequence[float], *, tail: int = 99) -> None:
+        """Many short samples of one operation: kept as two rows, p50 and p99 (or another ``tail``)."""
         self.add(f"{case}, p50", size, who, statistics.median(values))
-        self.add(f"{case}, p99", size, who, statistics.quantiles(values, n=100)[98])
+        self.add(f"{case}, p{tail}", size, who, statistics.quantiles(values, n=100)[tail - 1])
 
     def leave_out(self, reason: str) -> None:
         """Somebody is not measured somewhere: say so in the results."""

@@ -72,6 +72,18 @@ TARGETS = (
     Target("500 edits, microsoft", "floor", factor=0.2),
     Target("first derivation of busy blocks in 4 calendars", plus=10, sizes=(10_000,)),
     Target("one further edit derived, 4 calendars, p50", plus=0.020, sizes=_LARGE),
+    Target("idle, no account", plus=1),
+    Target("idle, watching a folder of these events", plus=5, sizes=(1_000,)),
+    Target("file changed to visible by the API, p95", plus=0.1),
+    Target("write by the API to file, p95", plus=0.5),
+    Target("change at google, which tells, to visible by the API, p95", plus=1),
+    Target("change at microsoft, which tells, to visible by the API, p95", plus=1),
+    Target("write by the API to Radicale, p95", plus=0.5),
+    Target("storm of changed files, offered", plus=990),
+    Target("storm of changed files, memory at most", plus=500),
+    Target("agenda of a week by the API during the storm, p99", plus=0.010),
+    Target("agenda of a week by the API during a first pull, p99", plus=0.010),
+    Target("changes, from the server's answer to the hub", plus=1_000),
 )
 
 

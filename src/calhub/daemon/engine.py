@@ -51,6 +51,8 @@ _ARRANGE_SECONDS: Final = 30.0
 #: A clock that goes back by more than this between two beats was put back by somebody.
 _PUT_BACK_SECONDS: Final = 5.0
 _CUT_OFF: Final = 75  # the exit status for that
+#: Where processors are scarce, whoever asks the front something goes first.
+_NICE: Final = 10
 
 
 class Engine:
@@ -265,6 +267,7 @@ def subject_of(of: Standing, told: set[int]) -> Subject:
 
 def main(home: Path, sock: socket.socket) -> int:
     """Run the engine until the front says so or is gone. Returns the exit status."""
+    os.nice(_NICE)
     link = Link(sock)
     log.configure(home)
     messages = link.messages()

@@ -29,8 +29,9 @@ class Timing:
     changes are told (a watched folder, a push channel). Everything is listed anew every ``full``.
 
     Passes begun by pokes keep a distance from one another, from ``gap`` to ``storm`` as long as a poke comes within
-    ``lull`` of the last one's end. After a failure it takes ``backoff``, doubled each time up to ``backoff_cap``. A
-    lock held by another process is tried again after ``busy``.
+    ``lull`` of the last one's end. A pass that finds nothing after one that did was begun by the echo of what calhub
+    itself had written, and counts for nothing. After a failure it takes ``backoff``, doubled each time up to
+    ``backoff_cap``. A lock held by another process is tried again after ``busy``.
     """
 
     active: float = 15
@@ -39,7 +40,7 @@ class Timing:
     full: float = 86_400
     gap: float = 0.05
     storm: float = 2
-    lull: float = 0.5
+    lull: float = 0.25
     backoff: float = 5
     backoff_cap: float = 300
     busy: float = 1
@@ -80,7 +81,9 @@ class _Replica:
     ended: float = float("-inf")
     failures: int = 0
     not_before: float = float("-inf")
-    storm: int = 0  # passes in a row that came of pokes with no peace in between
+    soon: bool = False  # the last pass was asked for before the one before it was well over
+    storm: int = 0  # passes in a row of which that is true
+    last: Outcome = "quiet"
 
 
 @dataclass
@@ -173,6 +176,11 @@ class Schedule:
         account = self._accounts[known.subject.account]
         account.outcomes.append(outcome)
         if outcome in ("changed", "quiet"):
+            if not known.soon:
+                known.storm = 0
+            elif outcome == "changed" or known.last == "quiet":
+                known.storm += 1
+            known.last = outcome
             known.failures = 0
             known.pace = timing.active if outcome == "changed" else min(known.pace * 1.5, timing.idle)
             look = self._pace(known) * self._chance.uniform(0.9, 1.1)
@@ -216,8 +224,7 @@ class Schedule:
         full = self._is_full(mine[0], now)
         chosen = [each for each in mine if self._is_full(each, now) is full][:BATCH]
         for each in chosen:
-            peace = each.poked is None or each.poked > each.ended + self.timing.lull
-            each.storm = 0 if peace else each.storm + 1
+            each.soon = each.poked is not None and each.poked <= each.ended + self.timing.lull
             each.poked, each.wanted = None, False
             if full:
                 each.full_due = now + self.timing.full
