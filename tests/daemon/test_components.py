@@ -7,8 +7,10 @@ import os
 import re
 import signal
 import socket
+import threading
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
+from queue import SimpleQueue
 
 import httpx
 import pytest
@@ -95,16 +97,24 @@ class Systemd:
     def __init__(self, path: Path) -> None:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.bind(str(path))
-        self._socket.settimeout(DEADLINE)
+        self._heard: SimpleQueue[str] = SimpleQueue()
+        self._thread = threading.Thread(target=self._listen)
+        self._thread.start()
 
     def hears(self, message: str) -> None:
         """Wait for a message; only those of the watchdog may come before it."""
-        while (heard := self._socket.recv(4096).decode()) == "WATCHDOG=1" != message:
+        while (heard := self._heard.get(timeout=DEADLINE)) == "WATCHDOG=1" != message:
             pass
         assert re.fullmatch(message, heard)
 
     def close(self) -> None:
+        self._socket.shutdown(socket.SHUT_RD)  # the thread reads an empty message
+        self._thread.join()
         self._socket.close()
+
+    def _listen(self) -> None:
+        while heard := self._socket.recv(4096):
+            self._heard.put(heard.decode())
 
 
 @pytest.fixture
