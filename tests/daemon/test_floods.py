@@ -97,7 +97,7 @@ def test_microsoft(serving: Daemon) -> None:
     with Graph() as graph:
         calendar = graph.user_calendar("Work")
         inlet = Inlet(serving, "microsoft", graph.credentials())
-        eventually(lambda: len(graph.subscriptions.rows) > 0, "a subscription")
+        eventually(lambda: len(graph.subscriptions.rows) == 2, "subscriptions to this calendar and the default one")
         inlet.begin()
         for number in range(CHANGES):
             graph.user_event(calendar, subject=f"event {number}", **HOUR)
