@@ -31,6 +31,13 @@ def samples(api: httpx.Client) -> dict[str, float]:
     }
 
 
+def test_the_address_that_is_shown_leads_on(api: httpx.Client) -> None:
+    """Whoever opens it in a browser finds the way to everything else."""
+    found = api.get("/").json()
+    assert found.pop("calhub")
+    assert {name: api.get(url).status_code for name, url in found.items()} == dict.fromkeys(found, 200)
+
+
 def test_alive_without_token_and_database(api: httpx.Client, hub: Hub) -> None:
     """Liveness says nothing about the hub: a broken one is not mended by starting the server again."""
     hub.path.unlink()

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from tests.daemon.rig import Daemon, Pair, daemon
+from tests.daemon.town import Town
 
 from calhub.testing.davserver import DavServer
 
@@ -28,3 +29,10 @@ def pair(tmp_path: Path, serving: Daemon) -> Iterator[Pair]:
         made = Pair(tmp_path, dav)
         made.connect(serving)
         yield made
+
+
+@pytest.fixture
+def town(home: Path) -> Iterator[Town]:
+    made = Town(home)
+    yield made
+    made.close()

@@ -51,6 +51,13 @@ ROWS: dict[str, dict[str, Any]] = {
         "id": 1, "account_id": 1, "replica_id": 1, "remote_id": "/r", "address": "u", "state": "open", "sealed": "s",
         "due": "t",
     },
+    "endpoint": {
+        "id": 1, "url": "https://x", "public_only": 0, "every": 0, "secret": "aesgcm:", "seq": 0, "created": "t",
+    },
+    "endpoint_calendar": {"endpoint_id": 1, "calendar_id": 1},
+    "message": {
+        "number": 1, "id": "m", "endpoint_id": 1, "type": "changes", "body": "{}", "next_try": "t", "created": "t",
+    },
     "meta": {"key": "k", "value": "v"},
 }  # fmt: skip
 
@@ -110,6 +117,17 @@ WRONG: list[tuple[str, str, dict[str, Any]]] = [
     ("reply_whole", "reply", {"key": "l", "body": None}),
     ("channel_state", "channel", {"id": 2, "state": "ajar"}),
     ("channel_error", "channel", {"id": 2, "state": "refused"}),
+    ("endpoint_flags", "endpoint", {"id": 2, "every": 2}),
+    ("endpoint_flags", "endpoint", {"id": 2, "public_only": 2}),
+    ("endpoint_previous", "endpoint", {"id": 2, "previous": "aesgcm:"}),
+    ("endpoint_state", "endpoint", {"id": 2, "state": "asleep"}),
+    ("endpoint_reason", "endpoint", {"id": 2, "state": "disabled"}),
+    ("message.id", "message", {"number": 2}),
+    ("message_state", "message", {"number": 2, "id": "n", "state": "lost", "next_try": None}),
+    ("message_next_try", "message", {"number": 2, "id": "n", "next_try": None}),
+    ("message_next_try", "message", {"number": 2, "id": "n", "state": "dead"}),
+    ("message_body", "message", {"number": 2, "id": "n", "body": None}),
+    ("message_attempts", "message", {"number": 2, "id": "n", "attempts": -1}),
 ]
 
 #: Columns that name a row of another table.

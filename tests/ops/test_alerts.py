@@ -35,7 +35,7 @@ def hub(tmp_path: Path) -> Iterator[Hub]:
 def status(**changed: Any) -> dict[str, Any]:
     account = {"name": "cloud", "state": "ok", "breaker": {"state": "closed"}}
     account |= changed.pop("account", {})
-    return {"accounts": [account], "holds": 0, "conflicts": 0} | changed
+    return {"accounts": [account], "holds": 0, "conflicts": 0, "webhooks": {"disabled": []}} | changed
 
 
 def trend(passes: int, rate: float, mean_ms: float = 10.0) -> dict[str, Any]:
@@ -55,6 +55,7 @@ def trend(passes: int, rate: float, mean_ms: float = 10.0) -> dict[str, Any]:
         (status(account={"breaker": {"state": "open"}}), QUIET, ["breaker cloud"]),
         (status(account={"breaker": {"state": "half_open"}}), QUIET, []),
         (status(holds=2, conflicts=1), QUIET, ["holds", "conflicts"]),
+        (status(webhooks={"disabled": [{"id": 3, "reason": "Gone."}]}), QUIET, ["webhook 3"]),
     ],
 )
 def test_conditions(now: dict[str, Any], hour: dict[str, Any], keys: list[str]) -> None:

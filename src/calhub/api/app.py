@@ -26,6 +26,7 @@ from calhub.api.paging import Json
 from calhub.api.routes import (
     accounts,
     calendars,
+    endpoints,
     events,
     governing,
     health,
@@ -55,6 +56,7 @@ ROUTERS: Final[Sequence[APIRouter]] = (
     inbox.router,
     governing.router,
     stream.router,
+    endpoints.router,
 )
 
 #: Beside it, with paths of their own: health, metrics, webhooks.
@@ -90,6 +92,7 @@ def make_app(surroundings: Surroundings) -> FastAPI:
     for prefix, router in routers:
         app.include_router(router, prefix=prefix)
     app.add_api_route(f"{ROOT}/openapi.json", _document, include_in_schema=False)
+    app.add_api_route("/", _signpost, include_in_schema=False)
     problems.install(app)
     describe(app, routers)
     origins = frozenset(filter(None, (each.strip() for each in surroundings.setting("cors_origins").split(","))))
@@ -125,6 +128,16 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         yield
     finally:
         telling.cancel()
+
+
+def _signpost(request: Request) -> Response:
+    """For whoever opens the address that `calhub serve` shows: where to go from here."""
+    there = {
+        "api": f"{ROOT}/openapi.json", "agenda": f"{ROOT}/occurrences", "status": f"{ROOT}/status",
+        "health": "/health/detailed", "history": "/history", "metrics": "/metrics",
+    }  # fmt: skip
+    root = str(request.base_url).rstrip("/")
+    return Json({"calhub": version("calhub"), **{name: root + path for name, path in there.items()}})
 
 
 def _document(request: Request) -> Response:

@@ -177,5 +177,20 @@ class Validation(Body):
     full: bool = Field(False, description="Read everything from the remotes, not a sample.")
 
 
+class WebhookNew(Body):
+    url: Line = Field(examples=["https://example.org/calhub"])
+    calendars: Annotated[list[Name], Field(min_length=1, max_length=1_000)] | None = Field(
+        None, description="Only what happens in these; null: in all.", examples=[["Work"]]
+    )
+
+
+class WebhookEdit(Body):
+    url: Line | None = Field(None, examples=["https://example.org/calhub"])
+    calendars: Annotated[list[Name], Field(min_length=1, max_length=1_000)] | None = Field(
+        None, description="Only what happens in these; null: in all.", examples=[["Work"]]
+    )
+    state: Literal["active", "disabled"] | None = None
+
+
 class DryRun(Body):
     on: bool

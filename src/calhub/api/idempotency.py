@@ -7,6 +7,7 @@ way so is its repetition (409). Only success is kept: after a failure nothing wa
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from typing import Final
 
@@ -20,6 +21,9 @@ from calhub.api.problems import Problem
 from calhub.hub import replies
 from calhub.hub.database import Hub
 from calhub.hub.replies import Reply
+
+#: Of answers with a ``secret``, which is never kept in clear: a repetition shows none.
+NO_STORE: Final = ("cache-control", "no-store")
 
 HEADER: Final = "Idempotency-Key"
 _KEY: Final = re.compile(r"[\x21-\x7e]{1,255}")
@@ -79,7 +83,14 @@ class Idempotency:
                 return
             headers = Headers(raw=messages[0]["headers"])
             kept = {name: headers[name] for name in _KEPT if name in headers}
-            replies.keep(conn, caller, key, status, kept, b"".join(each.get("body", b"") for each in messages))
+            body = b"".join(each.get("body", b"") for each in messages)
+            replies.keep(
+                conn, caller, key, status, kept, _without_secret(body) if NO_STORE in headers.items() else body
+            )
+
+
+def _without_secret(body: bytes) -> bytes:
+    return json.dumps(json.loads(body) | {"secret": None}, ensure_ascii=False).encode()
 
 
 def _again(known: Reply, digest: str) -> Response:

@@ -258,6 +258,7 @@ class Status(Shape):
     holds: int
     dead_letters: int
     quarantined: int
+    webhooks: dict[str, Any] = Field(examples=[{"pending": 0, "dead": 0, "disabled": []}])
 
 
 class Rule(Shape):
@@ -319,6 +320,7 @@ class Health(Shape):
     database: dict[str, Any] = Field(examples=[{"ok": True, "problem": None, "bytes": 1048576}])
     scheduler: dict[str, Any] | None = Field(description="Null where no daemon runs.")
     channels: list[dict[str, Any]]
+    webhooks: list[dict[str, Any]]
     disk: dict[str, Any]
     dry_run: Instant | None
 
@@ -348,6 +350,50 @@ class Finding(Shape):
 class Validated(Shape):
     ok: bool
     findings: list[Finding]
+
+
+class Webhook(Shape):
+    id: int = Field(examples=[1])
+    url: str = Field(examples=["https://example.org/calhub"])
+    calendars: list[str] | None = Field(description="Null: all.", examples=[["Work"]])
+    state: Literal["active", "disabled"]
+    reason: str | None = Field(description="Why it is disabled.", examples=["It wants no more messages (410)."])
+    failing_since: Instant | None
+    pending: int = Field(description="Messages that wait to be delivered.")
+    dead: int = Field(description="Messages that could not be delivered.")
+    created: Instant
+
+
+class WebhookMade(Webhook):
+    secret: str | None = Field(
+        description="Shown this once; null where the answer is repeated for an Idempotency-Key.",
+        examples=["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYo="],
+    )
+
+
+class Message(Shape):
+    id: str = Field(examples=["msg_5f0c7c1e5d0f4a539f2e1d9b0a3b7c11"])
+    webhook: int = Field(examples=[1])
+    type: str = Field(examples=["changes"])
+    state: Literal["pending", "delivered", "dead"]
+    attempts: int
+    next_try: Instant | None
+    tried: Instant | None = Field(description="When the last attempt ended.")
+    status: int | None = Field(description="Of the last answer; null where there was none.", examples=[503])
+    error: str | None = Field(examples=["The answer was 503."])
+    created: Instant
+
+
+class Ping(Shape):
+    webhook: int
+    ok: bool
+    status: int | None = Field(examples=[204])
+    error: str | None
+    duration_ms: int
+
+
+class Resent(Shape):
+    resent: int
 
 
 class DryRun(Shape):

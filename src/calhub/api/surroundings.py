@@ -59,6 +59,11 @@ class Surroundings:
     def zone(self) -> tzinfo:
         return UTC if self.zone_name == "UTC" else ZoneInfo(self.zone_name)
 
+    @property
+    def public_only(self) -> bool:
+        """Whether addresses that come in through the API must not lead into private networks."""
+        return not is_on(self.setting("allow_private_networks"))
+
     def number(self, name: str) -> int:
         """A setting that is a whole number from 1 on. Raises `InvalidValue` for any other."""
         text = self.setting(name)

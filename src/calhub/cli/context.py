@@ -55,7 +55,9 @@ SETTINGS: Final = (
     Setting("target_writes", "0.999", "The share of writes to remotes that are to be done."),
     Setting("target_consistency", "0.99", "The share of events that are to say the same in the hub and at remotes."),
     Setting("target_detection", "0.1", "Seconds until a change at a remote is to be noticed."),
-    Setting("allow_private_networks", "", "true: accounts added through the API may be in private networks."),
+    Setting(
+        "allow_private_networks", "", "true: accounts and webhooks added through the API may be in private networks."
+    ),
     Setting("public_url", "", "Where services reach `calhub serve`, to tell of changes; default: nowhere."),
     Setting("serve_passes", "50", "How many accounts `calhub serve` works on at the same time, 1 to 200; default: 50."),
 )

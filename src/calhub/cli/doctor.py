@@ -67,7 +67,14 @@ def _print_status(found: Shape) -> None:
         )
         if found[name]
     ]
+    waiting += [_webhook(each) for each in found["webhooks"]["disabled"]]
+    if found["webhooks"]["dead"]:
+        waiting.append(f"{found['webhooks']['dead']} messages given up: calhub webhook messages --state dead")
     print("\n" + ("\n".join(waiting) or "Nothing waits."))
+
+
+def _webhook(disabled: Shape) -> str:
+    return f"Webhook {disabled['id']} is disabled. {disabled['reason']}"
 
 
 def doctor(context: typer.Context, json: Json = False) -> None:
@@ -92,7 +99,7 @@ def _checks(here: Session) -> Iterator[Shape]:
         yield _database(here)
         with here.hub() as hub:
             yield from _accounts(here, hub)
-            yield _waiting(hub)
+            yield from _waiting(hub)
     except HubError as error:
         yield _check("database", error.message, error.hint)
 
@@ -141,15 +148,17 @@ def _accounts(here: Session, hub: Hub) -> Iterator[Shape]:
         yield _check(f"account {account.name}", error.message if error else None, hint, fine="signed in")
 
 
-def _waiting(hub: Hub) -> Shape:
+def _waiting(hub: Hub) -> Iterator[Shape]:
     from calhub.hub import runs
 
     with hub.read() as conn:
         found = runs.status(conn)
-    if found["dead_letters"]:
-        return _check("writes", f"{found['dead_letters']} writes were given up.", "See: calhub status, calhub why UID")
+    lost = f"{found['dead_letters']} writes were given up." if found["dead_letters"] else None
     waiting = ", ".join(f"{found[name]} {name}" for name in ("conflicts", "holds", "quarantined") if found[name])
-    return _check("writes", None, fine=f"waiting for you: {waiting}" if waiting else "none given up")
+    fine = f"waiting for you: {waiting}" if waiting else "none given up"
+    yield _check("writes", lost, "See: calhub status, calhub why UID", fine=fine)
+    for each in found["webhooks"]["disabled"]:
+        yield _check(f"webhook {each['id']}", _webhook(each), f"Then: calhub webhook enable {each['id']}")
 
 
 def _print_checks(checks: list[Shape]) -> None:

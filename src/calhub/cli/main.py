@@ -49,6 +49,7 @@ GROUPS: Final = {
     "hold": ("inbox", "hold"),
     "quarantine": ("inbox", "quarantine"),
     "token": ("tokens", "app"),
+    "webhook": ("webhooks", "app"),
     "audit": ("audit", "app"),
     "db": ("database", "app"),
 }

@@ -9,7 +9,7 @@ from typing import Final
 
 from calhub.daemon.settings import Settings
 from calhub.daemon.work import Work, log_failure
-from calhub.hub import horizon
+from calhub.hub import horizon, messages
 from calhub.hub.backup import backup
 from calhub.hub.database import Hub
 from calhub.hub.news import Standing
@@ -77,10 +77,13 @@ class Chores:
         return self._channels.told() & {each.replica_id for each in standing}
 
     def _keep_house(self) -> None:
-        """Move the horizon on with the days. Once a day: a backup, and then forget what is no longer needed."""
+        """Move the horizon on with the days, and forget messages that arrived. Once a day: a backup, and then forget
+        what is no longer needed.
+        """
         hub = self._hub
         with hub.transaction() as conn:
             horizon.advance(conn, hub.now())
+            messages.drop_delivered(conn, hub.clock())
         folder = hub.home / "backups"
         today = folder / f"{_PREFIX}{hub.clock():%Y-%m-%d}.db"
         if today.exists():

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Final
 
 from calhub.daemon.chores import Chores
+from calhub.daemon.delivery import Delivery
 from calhub.daemon.link import Link, Message
 from calhub.daemon.orders import Order, Orders
 from calhub.daemon.schedule import Job, Schedule, Subject, Timing
@@ -79,6 +80,7 @@ class Engine:
         self._chores = Chores(hub, self._work, settings, self._pass_on)
         self._commits = Commits(hub.path, partial(self.post, self._look))
         self._folders = Folders(lambda replicas: self.post(partial(self._poke, replicas)))
+        self._delivery = Delivery(hub)
         self._orders = Orders()
         self._passes = 0
         self._standing: list[Standing] = []
@@ -102,6 +104,7 @@ class Engine:
             self._seq, self._entry = last_seq(conn), audit.last(conn)
         self._arrange()
         self._commits.start()
+        self._delivery.start()
         self._tell({"ready": os.getpid()})
         beat = arrange = self._clock()
         while not self.stopping.is_set():
@@ -118,6 +121,7 @@ class Engine:
             self._turn(beat)
         self._commits.stop()
         self._folders.stop()
+        self._delivery.stop()
         self._pool.shutdown(cancel_futures=True)
 
     # The loop
@@ -167,7 +171,8 @@ class Engine:
             self._schedule.poke(replica, now, full=full, wanted=wanted)
 
     def _look(self) -> None:
-        """Somebody committed: see what of it is news to a replica."""
+        """Somebody committed: see what of it is news to an endpoint or a replica."""
+        self._delivery.wake()
         with self._hub.read() as conn:
             standing = news.standing(conn)
             touched = news.touched_since(conn, self._seq)

@@ -3,7 +3,7 @@ loses nothing.
 
     histograms  pass_seconds{provider}, request_seconds{provider,status}, propagation_seconds{provider,way},
                 detection_seconds{provider}
-    counters    passes{account,status}, operations{op,side}, errors{account}, conflicts
+    counters    passes{account,status}, operations{op,side}, errors{account}, conflicts, messages{outcome}
 
 The latest single delays are kept beside, for percentiles of how things are now rather than since the beginning.
 """

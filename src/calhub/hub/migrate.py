@@ -19,7 +19,7 @@ from calhub.hub.errors import Busy, CorruptDatabase, DiskFull, HubError, NewerDa
 from calhub.hub.locks import has_synced, hub_lock, migration_lock
 
 #: The newest version under ``migrations/versions``; a test compares the two.
-HEAD: Final = "0006"
+HEAD: Final = "0007"
 
 BUSY_SECONDS: Final = 30.0
 

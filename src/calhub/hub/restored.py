@@ -18,6 +18,7 @@ def mark_all(db: sqlite3.Connection) -> None:
     """Have every replica read its remote from the beginning, and remember why; part of the caller's transaction."""
     db.execute("UPDATE replica SET cursor = NULL, phase = 'initial'")
     db.execute("UPDATE observation SET pending = 1")
+    db.execute("UPDATE endpoint SET seq = -1")  # they were told of what this hub does not know
     db.execute(
         "INSERT OR REPLACE INTO meta (key, value) "
         "SELECT 'restored:' || id, (SELECT coalesce(max(seq), 0) FROM change) FROM replica"

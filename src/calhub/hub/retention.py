@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from calhub.hub import removed
+from calhub.hub import changes, messages, removed
 from calhub.hub.sql import Connection
 
 #: Kept of each replica, however old.
@@ -24,9 +24,10 @@ _INTENTS: Final = (
 )
 # Replicas that only pull never read the log. Of events that wait to be written, the log tells who asked for it.
 _CHANGES: Final = (
-    "DELETE FROM change WHERE at < :before AND (run_id IS NULL OR run_id NOT IN (SELECT id FROM run)) "
+    "at < :before AND (run_id IS NULL OR run_id NOT IN (SELECT id FROM run)) "
     "AND seq <= (SELECT coalesce(min(seen), 9223372036854775807) FROM "
-    "(SELECT hub_seq AS seen FROM replica WHERE direction <> 'pull' UNION ALL SELECT seq FROM rule)) "
+    "(SELECT hub_seq AS seen FROM replica WHERE direction <> 'pull' UNION ALL SELECT seq FROM rule "
+    "UNION ALL SELECT seq FROM endpoint WHERE state = 'active')) "
     "AND event_id NOT IN (SELECT event_id FROM retry UNION SELECT id FROM event WHERE deleted = 1)"
 )
 _OF_REPLICAS: Final = ("link", "observation", "retry", "intent", "conflict", "hold")
@@ -34,14 +35,17 @@ _OF_REPLICAS: Final = ("link", "observation", "retry", "intent", "conflict", "ho
 
 def drop_expired(conn: Connection, *, keep_runs: int, before: str) -> dict[str, int]:
     """Drop runs that are neither among the last ``keep_runs`` of their replica nor younger than ``before``, then what
-    is older than ``before`` and needed by no run that is left, no replica and no rule. Returns how many rows, by table.
+    is older than ``before`` and needed by no run that is left, no replica, no rule and no active endpoint. Returns how
+    many rows, by table.
     """
     values = {"before": before, "keep": keep_runs}
     counts = {
-        table: conn.execute(statement, values).rowcount
-        for table, statement in (("runs", _RUNS), ("intents", _INTENTS), ("changes", _CHANGES))
+        "runs": conn.execute(_RUNS, values).rowcount,
+        "intents": conn.execute(_INTENTS, values).rowcount,
+        "changes": changes.forget(conn, _CHANGES, values),
     }
     removed.drop_expired(conn)
+    messages.drop_expired(conn, before)
     return counts
 
 

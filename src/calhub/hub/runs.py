@@ -7,7 +7,7 @@ from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from calhub.hub import accounts, audit, inbox, modes, rules, sql
+from calhub.hub import accounts, audit, endpoints, inbox, modes, rules, sql
 from calhub.hub.database import instant
 from calhub.hub.errors import NotFound
 from calhub.hub.events import StoredEvent
@@ -213,6 +213,7 @@ def status(conn: Connection) -> dict[str, Any]:
         "dead_letters": sql.value(conn, "SELECT count(*) FROM retry WHERE next_try IS NULL"),
         "quarantined": inbox.quarantine_count(conn),
         "failures": failures(conn),
+        "webhooks": endpoints.summary(conn),
         "dry_run": modes.dry_run_since(conn),
     }
 

@@ -410,6 +410,58 @@ channel = Table(  # a service tells us of changes; see hub/channels.py
     CheckConstraint("(state = 'refused') = (error IS NOT NULL)", name="channel_error"),
 )
 
+endpoint = Table(  # somebody's URL that is told of changes; see hub/endpoints.py
+    "endpoint",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("url", Text, nullable=False),
+    Column("public_only", Integer, nullable=False),  # it came in through the API: no private networks
+    Column("every", Integer, nullable=False),  # told of all calendars; else of those in endpoint_calendar
+    Column("secret", Text, nullable=False),  # sealed; see ops/secrets.py
+    Column("previous", Text),  # the secret before, sealed, which signs as well ...
+    Column("previous_until", Text),  # ... up to this instant
+    Column("seq", Integer, nullable=False),  # messages have been cut of changes up to here; -1 = some were lost
+    Column("state", Text, nullable=False, server_default="active"),
+    Column("reason", Text),  # why it is disabled
+    Column("failing_since", Text),  # NULL = the last attempt succeeded, or there was none
+    Column("rests_until", Text),  # no attempt before
+    Column("created", Text, nullable=False),
+    CheckConstraint("public_only IN (0,1) AND every IN (0,1)", name="endpoint_flags"),
+    CheckConstraint("(previous IS NULL) = (previous_until IS NULL)", name="endpoint_previous"),
+    CheckConstraint("state IN ('active','disabled')", name="endpoint_state"),
+    CheckConstraint("(state = 'disabled') = (reason IS NOT NULL)", name="endpoint_reason"),
+    sqlite_autoincrement=True,
+)
+
+endpoint_calendar = Table(
+    "endpoint_calendar",
+    metadata,
+    Column("endpoint_id", ForeignKey("endpoint.id", ondelete="CASCADE"), primary_key=True),
+    Column("calendar_id", ForeignKey("calendar.id", ondelete="CASCADE"), primary_key=True, index=True),
+)
+
+message = Table(  # to an endpoint; see hub/messages.py
+    "message",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("id", Text, nullable=False, unique=True),
+    Column("endpoint_id", ForeignKey("endpoint.id", ondelete="CASCADE"), nullable=False),
+    Column("type", Text, nullable=False),
+    Column("body", Text),  # JSON as it is sent; NULL once it has been delivered
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("next_try", Text),
+    Column("tried", Text),  # when the last attempt ended
+    Column("state", Text, nullable=False, server_default="pending"),
+    Column("status", Integer),  # of the last answer; NULL = there was none
+    Column("error", Text),
+    Column("created", Text, nullable=False),
+    CheckConstraint("state IN ('pending','delivered','dead')", name="message_state"),
+    CheckConstraint("(state = 'pending') = (next_try IS NOT NULL)", name="message_next_try"),
+    CheckConstraint("(state = 'delivered') = (body IS NULL)", name="message_body"),
+    CheckConstraint("attempts >= 0", name="message_attempts"),
+    Index("message_due", "endpoint_id", "state", "next_try"),
+)
+
 meta = Table("meta", metadata, Column("key", Text, primary_key=True), Column("value", Text, nullable=False))
 
 #: Full-text index, kept by hub/events.py; rowid = event.id. SQLite only, so outside ``metadata``.

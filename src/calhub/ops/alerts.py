@@ -48,6 +48,8 @@ def conditions(status: Mapping[str, Any], trend: Mapping[str, Any], slow_seconds
     slowest = max((hour["mean_ms"] / 1000 for hour in trend["hours"]), default=0.0)
     if slowest > slow_seconds:
         found.append(Alert("slow", f"Passes take {slowest:.0f} s on average."))
+    for webhook in status["webhooks"]["disabled"]:
+        found.append(Alert(f"webhook {webhook['id']}", f"Webhook {webhook['id']} is disabled. {webhook['reason']}"))
     for key, command in (("holds", "hold"), ("conflicts", "conflict")):
         if status[key]:
             found.append(Alert(key, f"Waiting for a person: {status[key]} {key}. See: calhub {command} list"))

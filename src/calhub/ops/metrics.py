@@ -31,6 +31,7 @@ _COUNTERS: Final = (
     ("operations", ("op", "side"), "Events created, updated and deleted, in the hub and at remotes."),
     ("errors", ("account",), "Errors of passes and of single events."),
     ("conflicts", (), "Conflicts noted, open and settled."),
+    ("messages", ("outcome",), "Attempts to deliver messages to webhooks: delivered, failed, dead (the last one)."),
 )
 
 #: What this process answers: by the route's pattern, so that there are not more of them than routes.
@@ -102,6 +103,9 @@ def _standing(conn: Connection) -> Iterator[Metric]:
     yield _gauge("waiting_holds", "Holds that wait for a person.", status["holds"])
     yield _gauge("dead_letters", "Writes that failed and wait for a person.", status["dead_letters"])
     yield _gauge("quarantined_items", "Items that cannot be read.", inbox.quarantine_count(conn))
+    yield _gauge("pending_messages", "Messages that wait for a webhook.", status["webhooks"]["pending"])
+    yield _gauge("dead_messages", "Messages to webhooks that were given up.", status["webhooks"]["dead"])
+    yield _gauge("disabled_webhooks", "Webhooks that were given up.", len(status["webhooks"]["disabled"]))
     yield _gauge("dry_run", "1 while nothing is written to any remote.", modes.dry_run_since(conn) is not None)
     shapes = status["accounts"]
     yield _gauges("account_signed_in", "0 where somebody has to sign in again.", ("account", "provider"), (

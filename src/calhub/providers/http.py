@@ -104,16 +104,8 @@ class Web:
         self._credentials = credentials
         self._returns_401 = returns_401
         self._auth = credentials if isinstance(credentials, httpx.Auth) else _preemptive(credentials)
-        self._client = httpx.Client(
-            headers={"User-Agent": USER_AGENT},
-            verify=_tls(),
-            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
-            timeout=httpx.Timeout(READ_SECONDS, connect=CONNECT_SECONDS),
-            limits=httpx.Limits(max_connections=16, max_keepalive_connections=8),
-            mounts={f"all://{host}": None for host in _LOOPBACK},  # never through a proxy
-            event_hooks={"request": [self._count]},
-            transport=transport or (PublicOnly(_tls()) if public_only else None),
-        )
+        self._client = new_client(public_only=public_only, transport=transport)
+        self._client.event_hooks = {"request": [self._count]}
 
     def send(
         self,
@@ -160,7 +152,7 @@ class Web:
                 finally:
                     response.close()
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise _transport_failure(error, url) from error
+            raise transport_failure(error, url) from error
         raise ProviderError(f"{host_of(url)} redirects without end.", "Check the address of the account.", Trait.FATAL)
 
     def close(self) -> None:
@@ -204,6 +196,23 @@ class Web:
             self.requests += 1
 
 
+def new_client(
+    *, public_only: bool = False, seconds: float = READ_SECONDS, transport: httpx.BaseTransport | None = None
+) -> httpx.Client:
+    """A client that keeps no cookies, follows no redirects and needs no proxy for this machine. ``seconds`` is how long
+    to wait for each part of an answer. The rest is as for `Web`.
+    """
+    return httpx.Client(
+        headers={"User-Agent": USER_AGENT},
+        verify=_tls(),
+        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+        timeout=httpx.Timeout(seconds, connect=min(seconds, CONNECT_SECONDS)),
+        limits=httpx.Limits(max_connections=16, max_keepalive_connections=8),
+        mounts={f"all://{host}": None for host in _LOOPBACK},  # never through a proxy
+        transport=transport or (PublicOnly(_tls()) if public_only else None),
+    )
+
+
 def read_body(response: httpx.Response, limit: int) -> bytes:
     """The whole body. Raises `TooLarge` when it is longer than ``limit`` bytes, decompressed."""
     body = bytearray()
@@ -214,8 +223,11 @@ def read_body(response: httpx.Response, limit: int) -> bytes:
     return bytes(body)
 
 
-def check_url(url: str) -> str:
-    """``url`` with https as the default scheme. Raises `ProviderError` FATAL for one that cannot be used."""
+def check_url(url: str, shown: str = "the password") -> str:
+    """``url`` with https as the default scheme. Raises `ProviderError` FATAL for one that cannot be used.
+
+    ``shown`` is what plain http would show.
+    """
     url = url.strip()
     if "://" not in url:
         url = f"https://{url}"
@@ -228,7 +240,7 @@ def check_url(url: str) -> str:
         raise ProviderError("This is not a web address.", "Give one like https://dav.example.org/.", Trait.FATAL)
     if parts.scheme == "http" and not is_local(parts.hostname or ""):
         raise ProviderError(
-            f"Plain http to {parts.hostname} would show the password to everybody on the way.",
+            f"Plain http to {parts.hostname} would show {shown} to everybody on the way.",
             "Use the https address of the server.",
             Trait.FATAL,
         )
@@ -363,7 +375,8 @@ def _stranger(url: str) -> ProviderError:
     )
 
 
-def _transport_failure(error: httpx.HTTPError | httpx.InvalidURL, url: str) -> ProviderError:
+def transport_failure(error: httpx.HTTPError | httpx.InvalidURL, url: str) -> ProviderError:
+    """What an error of httpx means, in a sentence that names the host only."""
     host = host_of(url)
     if isinstance(error, httpx.InvalidURL | httpx.UnsupportedProtocol):
         return Unreached("This is not a web address.", "Check the address of the account.", Trait.FATAL)

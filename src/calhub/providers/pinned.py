@@ -51,6 +51,20 @@ def is_public(address: str) -> bool:
     return ip.is_global and not ip.is_multicast
 
 
+def public_address(host: str, ask: Resolve = resolve) -> str:
+    """The address to talk to a host at. Raises `ProviderError` FATAL where it is not public, OSError or UnicodeError
+    for a name that cannot be resolved.
+    """
+    addresses = ask(host)
+    if not addresses or not all(map(is_public, addresses)):
+        raise ProviderError(
+            f"{host} is in a private network, where addresses given through the API may not lead.",
+            "Add it on the command line, or set allow_private_networks.",
+            Trait.FATAL,
+        )
+    return addresses[0]
+
+
 class PublicOnly(httpx.BaseTransport):
     """Resolves each host once and talks to that address. Raises `ProviderError` FATAL for hosts that are not public."""
 
@@ -82,14 +96,8 @@ class PublicOnly(httpx.BaseTransport):
         with self._lock:
             if host not in self._hosts:
                 try:
-                    addresses = self._ask(host)
+                    address = public_address(host, self._ask)
                 except (OSError, UnicodeError) as error:
                     raise httpx.ConnectError("The name cannot be resolved.", request=request) from error
-                if not addresses or not all(map(is_public, addresses)):
-                    raise ProviderError(
-                        f"{host} is in a private network, where addresses given through the API may not lead.",
-                        "Add the account on the command line, or set allow_private_networks.",
-                        Trait.FATAL,
-                    )
-                self._hosts[host] = addresses[0], httpx.HTTPTransport(verify=self._tls)
+                self._hosts[host] = address, httpx.HTTPTransport(verify=self._tls)
             return self._hosts[host]

@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from calhub.hub import accounts, channels, modes, runs
+from calhub.hub import accounts, channels, endpoints, modes, runs
 from calhub.hub.accounts import Account
 from calhub.hub.database import Hub
 from calhub.hub.errors import HubError
@@ -25,16 +25,17 @@ _UNTIL: Final = "access_until"  # of an account's secrets: when its access token
 
 
 def report(hub: Hub, load: Mapping[str, Any] | None) -> dict[str, Any]:
-    """``{"status", "score", "accounts", "database", "scheduler", "channels", "disk", "dry_run"}``.
+    """``{"status", "score", "accounts", "database", "scheduler", "channels", "webhooks", "disk", "dry_run"}``.
 
     ``load`` is what the daemon says of its engine, None without one. A database that cannot be read is reported, too.
     """
     database = _database(hub)
-    parts: dict[str, Any] = {"accounts": [], "channels": [], "dry_run": None}
+    parts: dict[str, Any] = {"accounts": [], "channels": [], "webhooks": [], "dry_run": None}
     if database["ok"]:
         with hub.read() as conn:
             parts["accounts"] = [_account(hub, conn, each) for each in accounts.accounts(conn)]
             parts["channels"] = [_channel(each) for each in channels.channels(conn)]
+            parts["webhooks"] = [endpoints.shape(conn, each) for each in endpoints.endpoints(conn)]
             parts["dry_run"] = modes.dry_run_since(conn)
     usage = shutil.disk_usage(hub.home)
     scheduler = None if load is None else {**load, "ok": load["silent"] <= SILENT_SECONDS}

@@ -12,7 +12,6 @@ from calhub.api import bodies, shapes
 from calhub.api.depends import Here, Slowly, needs
 from calhub.api.paging import Cursor, Json, Limit, page
 from calhub.api.problems import Problem
-from calhub.api.surroundings import Surroundings, is_on
 from calhub.hub import accounts, runs
 from calhub.providers.base import ProviderError
 from calhub.providers.pinned import SETTING
@@ -42,7 +41,7 @@ async def add_account(here: Here, slowly: Slowly, body: bodies.AccountNew) -> Re
     settings = {name: value for name, value in body.credentials.items() if name not in SECRETS | SETTING.keys()}
     secrets = {name: value for name, value in body.credentials.items() if name in SECRETS}
     services.settle(body.provider, settings, secrets)
-    if body.provider != "folder" and not _allows_private(here):
+    if body.provider != "folder" and here.public_only:
         settings |= SETTING
 
     def work() -> Response:
@@ -54,10 +53,6 @@ async def add_account(here: Here, slowly: Slowly, body: bodies.AccountNew) -> Re
 
     answer: Response = await slowly(work)
     return answer
-
-
-def _allows_private(here: Surroundings) -> bool:
-    return is_on(here.setting("allow_private_networks"))
 
 
 def accounts_path(name: str) -> str:

@@ -23,7 +23,7 @@ from starlette.responses import Response, StreamingResponse
 from calhub.api.depends import Here, needs
 from calhub.api.problems import Problem
 from calhub.api.surroundings import Surroundings
-from calhub.hub import changes, runs, sql
+from calhub.hub import changes, runs
 from calhub.hub.migrate import open_plain
 from calhub.hub.sql import Connection
 
@@ -100,13 +100,9 @@ class Reader:
         self._gap, self._seq = False, changes.last_seq(conn)
         return _message({"uid": None, "calendar": None, "op": "reset", "seq": self._seq}, event="reset")
 
-    def _change(self, change: sql.Row) -> str:
-        self._seq = change["seq"]
-        data = {
-            "uid": change["uid"], "calendar": change["calendar"], "op": change["op"],
-            "fields": json.loads(change["fields"]), "at": change["at"],
-        }  # fmt: skip
-        return _message(data, number=change["seq"])
+    def _change(self, change: dict[str, Any]) -> str:
+        self._seq = change.pop("seq")
+        return _message(change, number=self._seq)
 
     def _passes(self, conn: Connection) -> Iterator[str]:
         for run in runs.since(conn, self._run, self._under_way):
