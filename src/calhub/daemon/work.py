@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from calhub.daemon.schedule import Job, Outcome
 from calhub.daemon.settings import Settings
-from calhub.hub import accounts, links
+from calhub.hub import accounts, links, waits
 from calhub.hub.database import Hub
 from calhub.hub.errors import HubError
 from calhub.ops import log
@@ -78,7 +78,7 @@ class Work:
         log.get("daemon").warning("the clock was put back", seconds=round(seconds))
         try:
             with self._hub.transaction() as conn:
-                links.bring_retries_forward(conn, seconds)
+                waits.bring_forward(conn, seconds)
         except HubError as error:
             log_failure("clock", error)
 

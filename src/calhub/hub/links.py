@@ -292,12 +292,6 @@ def next_retry(conn: Connection, replica_id: int) -> str | None:
     return found
 
 
-def bring_retries_forward(conn: Connection, seconds: float) -> None:
-    """Have all that wait for their next try wait so much less."""
-    query = "UPDATE retry SET next_try = strftime('%Y-%m-%dT%H:%M:%fZ', next_try, ?)"
-    conn.execute(query, (f"{-seconds:.3f} seconds",))
-
-
 def attempts(conn: Connection, replica_id: int, event_id: int) -> int:
     query = "SELECT attempts FROM retry WHERE replica_id = ? AND event_id = ?"
     return sql.value(conn, query, (replica_id, event_id)) or 0
