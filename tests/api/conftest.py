@@ -27,13 +27,21 @@ Settings = dict[str, str]
 
 
 class Clock:
-    """Stands still until it is told to go on."""
+    """Stands still until it is told to go on, and can be put back."""
 
     def __init__(self) -> None:
         self.now = NOW.timestamp()
+        self._behind = 0.0
 
     def __call__(self) -> float:
         return self.now
+
+    def steady(self) -> float:
+        return self.now + self._behind
+
+    def put_back(self, seconds: float) -> None:
+        self.now -= seconds
+        self._behind += seconds
 
 
 @pytest.fixture
@@ -54,7 +62,7 @@ def settings() -> Settings:
 
 @pytest.fixture
 def here(hub: Hub, settings: Settings, clock: Clock) -> Surroundings:
-    return Surroundings(hub, settings.__getitem__, home_zone="Europe/Paris", clock=clock)
+    return Surroundings(hub, settings.__getitem__, home_zone="Europe/Paris", clock=clock, steady=clock.steady)
 
 
 class Server:

@@ -213,6 +213,18 @@ def test_rate(settings: Settings, serve: Serve, clock: Clock, make_token: MakeTo
     assert api.get(STATUS, headers=one).status_code == 200
 
 
+def test_a_clock_put_back_keeps_nobody_out(public: httpx.Client, clock: Clock, make_token: MakeToken) -> None:
+    """An hour back: whoever had to wait waits no longer than before."""
+    right, wrong = bearer(make_token("read")), bearer("calhub_1_wrong")
+    for _ in range(6):
+        problem(public.get(STATUS, headers=wrong), 401, "wrong-token")
+    clock.put_back(3600)
+    slowed = public.get(STATUS, headers=right)
+    assert int(slowed.headers["retry-after"]) == 1
+    clock.now += 1
+    assert public.get(STATUS, headers=right).status_code == 200
+
+
 @pytest.mark.parametrize("rate", ["", "many", "0", "-1", "1.5"])
 def test_rate_that_is_none(here: Surroundings, settings: Settings, rate: str) -> None:
     """Said at the start, in a sentence."""
@@ -262,7 +274,7 @@ def test_documented_signature(here: Surroundings, serve: Serve, make_token: Make
     assert found is not None
     names: dict[str, Any] = {}
     exec(textwrap.dedent(found[0]), names)  # our own page
-    here.loopback, here.clock = False, time.time
+    here.loopback, here.clock, here.steady = False, time.time, time.monotonic
     api = serve().client
 
     offered = names["authorization"](make_token("read"), "GET", "/api/v1/runs?limit=5")
@@ -301,6 +313,21 @@ def test_old_requests_are_refused(public: httpx.Client, signer: Signer, clock: C
     restarted = serve().client
     problem(restarted.get(STATUS, headers=signer.headers("GET", STATUS, late=1)), 401, "wrong-token")
     assert restarted.get(STATUS, headers=signer.headers("GET", STATUS)).status_code == 200
+
+
+def test_a_clock_put_back_lets_signed_requests_in(public: httpx.Client, signer: Signer, clock: Clock) -> None:
+    """By the new time; those of the old one are too far ahead, and none is accepted twice."""
+    clock.now += 10
+    early = signer.headers("GET", STATUS)
+    assert public.get(STATUS, headers=early).status_code == 200
+    clock.put_back(3600)
+
+    headers = signer.headers("GET", STATUS, late=9)
+    assert public.get(STATUS, headers=headers).status_code == 200
+    problem(public.get(STATUS, headers=headers), 401, "wrong-token")
+    problem(public.get(STATUS, headers=signer.headers("GET", STATUS, late=11)), 401, "wrong-token")
+    clock.now += 3600
+    problem(public.get(STATUS, headers=early), 401, "wrong-token")
 
 
 # Sizes and failures

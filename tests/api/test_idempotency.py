@@ -92,9 +92,18 @@ def test_key_of_a_dead_process_is_free(hub: Hub, serve: Serve) -> None:
     made = post(api, "k").json()
     with hub.transaction() as conn:  # as if the process had ended between the event and the answer
         conn.execute("DELETE FROM reply")
-    problem(post(api, "k"), 409, "exists")
+    again = post(api, "k")
 
+    assert (again.status_code, again.json()) == (201, made)
     assert [each["uid"] for each in api.get("/api/v1/events").json()["items"]] == [made["uid"]]
+
+
+def test_key_used_again_after_its_day(hub: Hub, work: httpx.Client) -> None:
+    """For another event it is refused, rather than answered with the first one."""
+    post(work, "k")
+    with hub.transaction() as conn:
+        conn.execute("DELETE FROM reply")
+    problem(post(work, "k", {**LUNCH, "title": "Dinner"}), 409, "exists")
 
 
 def test_answers_are_kept_for_a_day(hub: Hub) -> None:

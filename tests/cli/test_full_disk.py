@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import gc
-import os
 import shutil
 import sqlite3
 import subprocess
@@ -12,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests import disk
 from tests.cli.conftest import Calhub, Folder, Result
 
 from calhub.hub import database
@@ -19,22 +17,8 @@ from calhub.hub import database
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 2 MB of its own."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    if os.geteuid() != 0:
-        pytest.skip("only root may mount a file system")
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", folder], capture_output=True, check=False
-    )
-    if mounted.returncode != 0:
-        pytest.skip("mounting is not allowed here")
-    gc.disable()  # nobody tidies up what is left open: the disk is busy then
-    try:
+    with disk.small_disk(tmp_path / "disk", 2) as folder:
         yield folder
-        subprocess.run(["umount", folder], check=True)
-    finally:
-        gc.enable()
 
 
 def assert_one_sentence(result: Result, words: str) -> None:
@@ -49,12 +33,6 @@ def fill(work: Folder) -> None:
         work.put("work", f"e{number}", "x" * 300_000)
 
 
-def fill_up(file: Path) -> None:
-    with file.open("wb", buffering=0) as open_file, contextlib.suppress(OSError):
-        while True:
-            open_file.write(b"x" * 1000)
-
-
 def test_full_disk(calhub: Calhub, folder: Folder, small_disk: Path) -> None:
     """Adding, editing and syncing fail with a sentence; once there is room all goes on, and nothing is missing."""
     folder.calendar("work")
@@ -67,7 +45,7 @@ def test_full_disk(calhub: Calhub, folder: Folder, small_disk: Path) -> None:
 
     synced = calhub(*home, "sync", "--json")
     ballast = small_disk / "ballast"
-    fill_up(ballast)
+    disk.fill_up(ballast)
     edited = calhub(
         *home, "event", "add", "--calendar", "work", "--title", "y" * 20_000, "--start", "2026-11-23T09:00", "--json"
     )

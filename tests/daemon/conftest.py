@@ -16,9 +16,9 @@ def home(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def serving(home: Path) -> Iterator[Daemon]:
+def serving(home: Path, tmp_path: Path) -> Iterator[Daemon]:
     """``calhub serve``, to be started."""
-    with daemon(home) as made:
+    with daemon(home, tmp_path / "serve.log") as made:
         yield made
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import random
 import re
 import signal
 import subprocess
@@ -43,9 +44,10 @@ def eventually(holds: Callable[[], bool], what: str) -> None:
 class Daemon:
     """``calhub serve`` on a home, as a process. `start` and `kill` may follow one another."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, log: Path) -> None:
         self.home = home
-        self.log = home.parent / "serve.log"
+        self.log = log
+        self.environment: dict[str, str] = {}  # besides what there is
         self._process: subprocess.Popen[bytes] | None = None
         self.url = ""
 
@@ -65,8 +67,8 @@ class Daemon:
         assert found is not None
         self.url = found[1]
 
-    def calhub(self, *arguments: str, stdin: str = "", code: int = 0) -> Any:
-        """What a command prints with --json; it runs in this process, beside the daemon's two."""
+    def calhub(self, *arguments: str, stdin: str = "", code: int | None = 0) -> Any:
+        """What a command prints with --json; it runs in this process, beside the daemon's two. ``code`` None: any."""
         out, given = io.TextIOWrapper(io.BytesIO()), sys.stdin
         sys.stdin = io.TextIOWrapper(io.BytesIO(stdin.encode()))
         try:
@@ -76,7 +78,7 @@ class Daemon:
             sys.stdin = given
         out.seek(0)
         text = out.read()
-        assert found == code, text
+        assert code in (found, None), text
         return json.loads(text)
 
     def refused(self, *options: str) -> tuple[int, str]:
@@ -119,13 +121,13 @@ class Daemon:
         return httpx.post(self.url + path, json=body, trust_env=False, timeout=DEADLINE)
 
     def _environment(self) -> dict[str, str]:
-        return {**os.environ, "CALHUB_HOME": str(self.home)}
+        return {**os.environ, **self.environment, "CALHUB_HOME": str(self.home)}
 
 
 @contextmanager
-def daemon(home: Path) -> Iterator[Daemon]:
-    """A daemon that is not running yet, and is not any more afterwards."""
-    made = Daemon(home)
+def daemon(home: Path, log: Path) -> Iterator[Daemon]:
+    """A daemon that is not running yet, and is not any more afterwards; ``log`` is what it says at its terminal."""
+    made = Daemon(home, log)
     try:
         yield made
     finally:
@@ -134,16 +136,17 @@ def daemon(home: Path) -> Iterator[Daemon]:
 
 
 class Pair:
-    """One calendar at a CalDAV server and in a folder, with a hub in between."""
+    """One calendar at a CalDAV server and in a folder, with a hub in between; ``url`` is the way to the server."""
 
-    def __init__(self, root: Path, dav: DavServer) -> None:
+    def __init__(self, root: Path, dav: DavServer, url: str = "") -> None:
         self.dav = dav
+        self.url = url or dav.url
         self.folder = root / "service" / "work"
         self.folder.mkdir(parents=True)
-        self.hub = root / "home"
 
     def connect(self, daemon: Daemon) -> None:
-        who = ("--url", self.dav.url, "--username", USERNAME, "--password-stdin")
+        self.hub = daemon.home
+        who = ("--url", self.url, "--username", USERNAME, "--password-stdin")
         daemon.calhub("account", "add", "caldav", "dav", *who, "--calendars", "none", stdin=PASSWORD)
         daemon.calhub("account", "add", "folder", "disk", "--url", str(self.folder.parent), "--calendars", "none")
         daemon.calhub("replica", "add", "Work", "dav", CALENDAR)
@@ -194,10 +197,45 @@ class Pair:
         with Hub.open(self.hub, create=False) as hub, hub.read() as conn:
             return int(sql.value(conn, "SELECT count(*) FROM intent WHERE state = 'open'"))
 
+    def failures(self) -> int:
+        """How often in a row the server's account has failed."""
+        with Hub.open(self.hub, create=False) as hub, hub.read() as conn:
+            return accounts.breaker(conn, accounts.account(conn, "dav").id).failures
+
+    def creations(self) -> list[str]:
+        """The items made at the server, in the order of the requests: one twice was made twice."""
+        return [each.path for each in self.dav.seen("PUT") if each.headers.get("if-none-match") == "*"]
+
     def passes(self) -> int:
         """How many there have been."""
         with Hub.open(self.hub, create=False) as hub, hub.read() as conn:
             return int(sql.value(conn, "SELECT count(*) FROM run"))
+
+
+class Storm:
+    """Edits by other programs on both sides, in a thread of its own; each event has one writer."""
+
+    def __init__(self, pair: Pair, *, edits: int, seed: int) -> None:
+        self.titles: dict[str, str] = {}
+        self.made = 0
+        self._pair, self._edits, self._chance = pair, edits, random.Random(seed)
+        self._thread = threading.Thread(target=self._run)
+
+    def __enter__(self) -> Storm:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._thread.join()
+
+    def _run(self) -> None:
+        pace = threading.Event()
+        for number in range(self._edits):
+            uid = f"{self._chance.choice('fr')}{self._chance.randrange(40)}"
+            self.titles[uid] = f"edit {number}"
+            (self._pair.put if uid.startswith("f") else self._pair.put_remote)(uid, f"edit {number}")
+            self.made = number + 1
+            pace.wait(0.003)
 
 
 def ics(uid: str, title: str) -> str:

@@ -6,7 +6,7 @@ import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +16,16 @@ from tests.daemon.rig import eventually, ics
 from calhub.calendar.ical import read_object
 from calhub.daemon.engine import Engine, subject_of
 from calhub.daemon.link import Message
-from calhub.daemon.schedule import Timing
+from calhub.daemon.schedule import Job, Timing
 from calhub.daemon.settings import Settings
-from calhub.hub import accounts, events, inbox, news, rules, runs
-from calhub.hub.database import Hub, utc_now
+from calhub.daemon.work import outcomes
+from calhub.hub import accounts, events, inbox, links, news, rules, runs
+from calhub.hub.breaker import Breaker
+from calhub.hub.database import Hub, instant, utc_now
 from calhub.hub.locks import replica_lock
+from calhub.providers.base import NotSent, Outcome
+from calhub.providers.folder import FolderProvider
+from calhub.sync.report import RunReport
 from calhub.testing.world import VirtualClock
 
 #: Nothing happens because of the clock: what does happen was set off by something.
@@ -144,7 +149,7 @@ def test_a_decision_takes_effect_at_once(house: House) -> None:
             for stored in list(events.events(conn, accounts.calendar(conn, "work").id)):
                 events.delete_event(conn, stored.id, now=house.beside.now())
         eventually(lambda: len(_holds(house)) == 1, "a hold")
-        house.clock.advance(seconds=1)
+        house.clock.advance(hours=-1)  # it is put right, which must hide nothing
         house.settle()
         with house.beside.transaction() as conn:
             inbox.release_hold(conn, _holds(house)[0]["id"], now=house.beside.now())
@@ -165,6 +170,54 @@ def test_a_clock_that_jumps_stops_nothing(house: House) -> None:
             house.settle()
             house.add("work", uid, "event")
             eventually(lambda uid=uid: uid in house.files("work"), f"the file of {uid}")  # type: ignore[misc]
+
+
+def test_a_clock_put_back_makes_no_write_wait(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A write that was to be tried again in half a minute is, and not an hour later."""
+    house.calendar("work")
+    refusals = [NotSent("The file is locked.", retry_after=31, of_item=True)]
+    create = FolderProvider.create
+
+    def locked(self: FolderProvider, *arguments: Any) -> Outcome:
+        return refusals.pop() if refusals else create(self, *arguments)
+
+    monkeypatch.setattr(FolderProvider, "create", locked)
+    with house.running():
+        house.add("work", "a", "locked")
+        eventually(lambda: not refusals, "the first try")
+        house.settle()
+        house.clock.advance(hours=-1)
+        eventually(lambda: _waiting(house) <= house.clock() + timedelta(hours=0.5), "the wait is cut down")
+        house.clock.advance(minutes=1)
+        house.add("work", "b", "something that leads to a pass")
+        eventually(lambda: house.files("work") == ["a", "b"], "both files")
+
+
+def _waiting(house: House) -> datetime:
+    """When the one write that failed is to be tried again."""
+    with house.beside.read() as conn:
+        return datetime.fromisoformat(str(links.next_retry(conn, 1)))
+
+
+def test_who_waits_is_looked_at_in_time(house: House) -> None:
+    """For the breaker of its account, or to try a write again."""
+    replica = house.calendar("work")
+    house.add("work", "e", "event")
+    now, job = house.hub.now(), Job(1, (replica,))
+    report = RunReport(account="work", calendar="work", remote="work", replica_id=replica)
+    assert outcomes(house.hub, job, [report]) == [(replica, "quiet", None)]
+    with house.hub.transaction() as conn:
+        [event] = events.events(conn, 1)
+        later = instant(house.clock() + timedelta(seconds=40))
+        links.set_retry(conn, replica, event.id, attempts=1, error="Locked.", next_try=later)
+        accounts.set_breaker(conn, 1, Breaker("open", 5, datetime.fromisoformat(now) + timedelta(seconds=20)))
+    [(_, outcome, again)] = outcomes(house.hub, job, [report])
+    assert outcome == "quiet"
+    assert again == pytest.approx(40, abs=0.01)
+    report.skip("The account is left alone.", paused=True)
+    [(_, outcome, again)] = outcomes(house.hub, job, [report])
+    assert outcome == "resting"
+    assert again == pytest.approx(20, abs=0.01)
 
 
 def test_an_order_is_answered_with_the_runs_made_for_it(house: House) -> None:

@@ -2,49 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import os
-import random
 import signal
 import threading
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 
-import httpx
-from tests.daemon.rig import Daemon, Pair, eventually
+from tests.daemon.rig import Daemon, Pair, Storm, eventually
 
 from calhub.testing.davserver import Reply, Request
-from calhub.testing.services.base import Notification
-from calhub.testing.services.google import GoogleService
 
 DAY = {"start": {"date": "2026-11-23"}, "end": {"date": "2026-11-24"}}
-
-
-class Storm:
-    """Edits by other programs on both sides, in a thread of its own; each event has one writer."""
-
-    def __init__(self, pair: Pair, *, edits: int, seed: int) -> None:
-        self.titles: dict[str, str] = {}
-        self.made = 0
-        self._pair, self._edits, self._chance = pair, edits, random.Random(seed)
-        self._thread = threading.Thread(target=self._run)
-
-    def __enter__(self) -> Storm:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._thread.join()
-
-    def _run(self) -> None:
-        pace = threading.Event()
-        for number in range(self._edits):
-            uid = f"{self._chance.choice('fr')}{self._chance.randrange(40)}"
-            self.titles[uid] = f"edit {number}"
-            (self._pair.put if uid.startswith("f") else self._pair.put_remote)(uid, f"edit {number}")
-            self.made = number + 1
-            pace.wait(0.003)
 
 
 def test_a_storm_of_files_becomes_few_passes(serving: Daemon, pair: Pair) -> None:
@@ -132,34 +99,3 @@ def test_a_server_that_is_gone_for_a_while(serving: Daemon, pair: Pair) -> None:
     eventually(lambda: pair.agree_on(everything), "everything everywhere")
     serving.stop()
     pair.assert_whole()
-
-
-def test_a_flood_of_webhooks(serving: Daemon) -> None:
-    """Repeated, reordered and forged messages: all changes arrive, by few passes."""
-    chance = random.Random(1)
-    with GoogleService() as google:
-        calendar = google.user_add_calendar("Work")
-        account = ("account", "add", "google", "me", "--credentials", "-", "--calendars", "all")
-        serving.calhub(*account, stdin=json.dumps(google.credentials()))
-        serving.start()
-        (serving.home / "config.toml").write_text(f'public_url = "{serving.url}"\n')
-        serving.signal(signal.SIGHUP)
-        eventually(lambda: len(google.channels) == 1, "a channel is opened")
-        google.deliver()
-        begun = len(google.requests("GET */events"))
-        with ThreadPoolExecutor(8) as pool, httpx.Client(trust_env=False) as client:
-
-            def send(message: Notification) -> int:
-                return client.post(message.url, headers=dict(message.headers), content=message.body).status_code
-
-            for number in range(50):
-                google.user_insert(calendar, summary=f"event {number}", **DAY)
-            with google.lock:
-                messages, google.pending = google.pending, []
-            forged = [replace(each, headers={**each.headers, "X-Goog-Channel-Token": "no"}) for each in messages]
-            flood: list[Notification] = [*messages * 8, *forged]
-            chance.shuffle(flood)
-            assert set(pool.map(send, flood)) == {200}
-
-        eventually(lambda: len(serving.calhub("search", "event", "--limit", "100")) == 50, "all events")
-        assert len(google.requests("GET */events")) - begun < 45

@@ -274,11 +274,23 @@ def test_a_lock_held_elsewhere_is_tried_again_soon() -> None:
     assert made.take(11.2) == [Job(1, (1,))]
 
 
+def test_a_write_that_failed_is_not_left_to_the_next_look() -> None:
+    """It is tried again when it may be, also where looks are rare; where they are not, at the next look."""
+    made = settled(told(1, 1), Subject(replica=2, account=2))
+    for replica in (1, 2):
+        made.poke(replica, 10)
+    for job in made.take(10):
+        made.done(job.replicas[0], "quiet", 11, again=30 if job.account == 1 else 3000)
+        made.end(job, 11)
+    assert 11 < (made.next_due() or 0) < 11 + TIMING.idle
+    assert Job(1, (1,)) in made.take(41)
+
+
 def test_an_open_breaker_is_waited_for() -> None:
     made = settled(told(1, 1), told(2, 1))
     made.poke(1, 10)
     [job] = made.take(10)
-    made.done(1, "resting", 10, resting=300)
+    made.done(1, "resting", 10, again=300)
     made.end(job, 10)
     made.poke(2, 20)
     assert made.take(309) == []
@@ -303,7 +315,7 @@ def test_an_account_found_to_work_again_is_not_waited_for() -> None:
     made = settled(told(1, 1), Subject(replica=2, account=2))
     made.poke(1, 10)
     [job] = made.take(10)
-    made.done(1, "resting", 10, resting=300)
+    made.done(1, "resting", 10, again=300)
     made.end(job, 10)
     made.arrange([Subject(replica=1, account=1, told=True, failing=True)], 11)
     assert made.take(20) == []

@@ -112,6 +112,8 @@ def test_systemd_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         monkeypatch.setenv("NOTIFY_SOCKET", str(path))
         notify("READY=1", "STATUS=fine")
         assert systemd.recv(100) == b"READY=1\nSTATUS=fine"
+        for _ in range(2000):  # nobody reads: more than the system keeps
+            notify("WATCHDOG=1")
     notify("READY=1")  # systemd is gone
     monkeypatch.delenv("NOTIFY_SOCKET")
     notify("READY=1")

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import structlog
 
-from calhub.ops import log
+from calhub.ops import log, trace
 
 
 @pytest.fixture(autouse=True)
@@ -47,6 +47,19 @@ def test_the_log_is_private(tmp_path: Path) -> None:
     """Only the owner reads the log."""
     assert stat.S_IMODE((tmp_path / "log").stat().st_mode) == 0o700
     assert stat.S_IMODE((tmp_path / "log" / "calhub.log").stat().st_mode) == 0o600
+
+
+def test_a_full_disk_stops_nobody(tmp_path: Path) -> None:
+    """An entry for which there is no room is dropped; neither logging it nor the work it tells of fails."""
+    full = tmp_path / "other" / "log"
+    full.mkdir(parents=True)
+    (full / "calhub.log").symlink_to("/dev/full")
+    log.configure(tmp_path / "other")
+
+    log.get("sync").error("pass failed")
+    with trace.span("pass") as told:
+        told["status"] = "failed"
+    log.close()
 
 
 @pytest.mark.parametrize(

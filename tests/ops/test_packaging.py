@@ -1,9 +1,12 @@
-"""The files for Grafana and Prometheus name only metrics that there are."""
+"""The files for Grafana and Prometheus name only metrics that there are, and the unit is one for systemd."""
 
 from __future__ import annotations
 
 import json
 import re
+import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,6 +31,21 @@ def exposed(tmp_path: Path) -> Iterator[set[str]]:
         metrics = Metrics(hub, lambda: {"waiting": 1, "running": 1, "silent": 0.1, "restarts": {"engine": 1}})
         families = text_string_to_metric_families(generate_latest(metrics.registry).decode())
         yield {each.name + suffix for each in families for suffix in SUFFIXES[each.type]}
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="there is no systemd to ask")
+def test_unit(tmp_path: Path) -> None:
+    """systemd has nothing to say against it."""
+    text = (PACKAGING / "calhub.service").read_text("utf-8")
+    unit = tmp_path / "calhub.service"
+    unit.write_text(text.replace("/opt/calhub/bin/calhub", sys.executable), "utf-8")  # verified to be there
+
+    done = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", "--recursive-errors=no", unit],
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 def named(expression: str) -> set[str]:

@@ -5,7 +5,8 @@
 
 A signature is HMAC-SHA256 with the key ``hex(SHA-256("calhub-sign:" + TOKEN))`` over the lines METHOD, path with query,
 timestamp, nonce and hex SHA-256 of the body. The token itself never travels. A request is accepted once, within five
-minutes; and none from before this process began, which is how nonces need not be stored.
+minutes; and none from before this process began, which is how nonces need not be stored. How long ago that was is not
+measured by the clock: one that is put back must not keep everybody out until it is where it was.
 
 Without either, on a server bound to loopback, a request from this machine that names it by a loopback name is the
 owner's: neither another site's page nor a name that was pointed here later (DNS rebinding) can make one.
@@ -63,13 +64,23 @@ class Wrong(Exception):
 
 
 class Auth:
-    """Decides who is asking."""
+    """Decides who is asking. ``clock`` and ``steady`` are those of `Surroundings`."""
 
-    def __init__(self, hub: Hub, *, loopback: bool, origins: Callable[[], frozenset[str]], started: float) -> None:
+    def __init__(
+        self,
+        hub: Hub,
+        *,
+        loopback: bool,
+        origins: Callable[[], frozenset[str]],
+        clock: Callable[[], float],
+        steady: Callable[[], float],
+    ) -> None:
         self._hub = hub
         self._loopback = loopback
         self._origins = origins
-        self._started = started
+        self._clock = clock
+        self._steady = steady
+        self._started = steady()
         self._lock = threading.Lock()
         self._nonces: dict[tuple[str, str], float] = {}
 
@@ -85,10 +96,10 @@ class Auth:
             return "signed"
         raise Wrong
 
-    def caller(self, asked: Asked, now: float) -> Caller:
+    def caller(self, asked: Asked) -> Caller:
         """Whose credentials these are, by the hub. Raises `Wrong`."""
         value = asked.headers["authorization"].partition(" ")[2].strip()
-        token = self._bearer(value) if self.kind(asked.headers) == "bearer" else self._signed(value, asked, now)
+        token = self._bearer(value) if self.kind(asked.headers) == "bearer" else self._signed(value, asked)
         return Caller(f"token {token.id}", token.scope, token)
 
     def owner(self, asked: Asked) -> Caller:
@@ -115,7 +126,7 @@ class Auth:
             raise Wrong
         return found
 
-    def _signed(self, value: str, asked: Asked, now: float) -> Token:
+    def _signed(self, value: str, asked: Asked) -> Token:
         given = {found[1]: found[2] for found in map(_PART.fullmatch, value.split(", ")) if found}
         if given.keys() != {"id", "timestamp", "nonce", "signature"}:
             raise Wrong
@@ -129,7 +140,8 @@ class Auth:
         made = sign(key, asked.method, asked.target, given["timestamp"], given["nonce"], asked.body)
         if not hmac.compare_digest(made.encode(), given["signature"].encode()) or found is None:
             raise Wrong
-        if not max(now - _WINDOW, self._started) <= at <= now + _WINDOW or not self._fresh(given, at, now):
+        now, age = self._clock(), self._steady() - self._started
+        if not now - min(_WINDOW, age) <= at <= now + _WINDOW or not self._fresh(given, at, now):
             raise Wrong
         return found[0]
 

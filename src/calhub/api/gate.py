@@ -48,9 +48,12 @@ class Gate:
         self._mistakes = Mistakes()
         self._refusals = refusals
         self._auth = Auth(
-            surroundings.hub, loopback=surroundings.loopback, origins=lambda: surroundings.origins,
-            started=surroundings.clock(),
-        )  # fmt: skip
+            surroundings.hub,
+            loopback=surroundings.loopback,
+            origins=lambda: surroundings.origins,
+            clock=surroundings.clock,
+            steady=surroundings.steady,
+        )
         self._public = public
         self._files = files
 
@@ -91,7 +94,7 @@ class Gate:
         declared = headers.get("content-length", "")
         if declared.isdecimal() and int(declared) > limit:
             raise _too_large(limit)
-        now, address = self._here.clock(), (scope.get("client") or ("unknown",))[0]
+        now, address = self._here.steady(), (scope.get("client") or ("unknown",))[0]
         if self._is_public(path):
             self._take(f"address {address}", now)
             return _bounded(receive, limit)
@@ -103,7 +106,7 @@ class Gate:
             if self._auth.kind(headers) == "none":
                 caller = self._auth.owner(asked)
             else:
-                caller = await to_thread.run_sync(self._auth.caller, asked, now)
+                caller = await to_thread.run_sync(self._auth.caller, asked)
         except Wrong:
             self._mistakes.note(address, now)
             await to_thread.run_sync(lambda: self._refusals.note("credentials refused", address=address))

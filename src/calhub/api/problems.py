@@ -62,6 +62,7 @@ _STATUS: Final = (
     (errors.Outdated, 409, "outdated"),
     (errors.InvalidValue, 422, "invalid-value"),
     (errors.Busy, 503, "busy"),
+    (errors.DiskFull, 507, "disk-full"),
     (AtomicFailed, 409, "atomic-failed"),
     (ProviderError, 502, "service-failed"),
     (errors.HubError, 500, "hub-failed"),

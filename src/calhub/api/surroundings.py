@@ -39,7 +39,8 @@ class Surroundings:
     ``sync`` makes the passes of an order and returns their run shapes; by default in the calling thread.
     ``setting`` reads a setting by name (see `calhub.cli.context.SETTINGS`), as it is at that time. ``reload`` reads
     them all again and tells which have changed and which of these wait for a restart; raises `InvalidValue`, and then
-    all stay as they were. ``home_zone`` counts where the settings name no time zone. ``clock`` is Unix time in seconds.
+    all stay as they were. ``home_zone`` counts where the settings name no time zone. ``clock`` is Unix time in seconds,
+    ``steady`` counts seconds whatever becomes of the clock.
     ``webhooks`` reads messages of services, where there is a daemon. Setting ``stopping`` ends all streams: a server
     that shuts down waits for them.
     """
@@ -54,6 +55,7 @@ class Surroundings:
     webhooks: Webhooks | None = None
     reload: Callable[[], dict[str, list[str]]] | None = None
     clock: Callable[[], float] = time.time
+    steady: Callable[[], float] = time.monotonic
     stopping: threading.Event = field(default_factory=threading.Event)
 
     @property

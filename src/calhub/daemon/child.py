@@ -19,7 +19,7 @@ from calhub.hub.errors import HubError
 _LONGEST_LINE: Final = 64 * 1024 * 1024
 _START_SECONDS: Final = 60.0
 #: An engine that has not been heard of for so long hangs.
-_SILENCE_SECONDS: Final = 30.0
+SILENCE_SECONDS: Final = 30.0
 #: A second more than the engine gives itself.
 _STOP_SECONDS: Final = 10.0
 
@@ -29,12 +29,16 @@ class EngineFailed(HubError):
 
 
 class EngineChild:
-    """Starts ``python -m calhub.daemon.engine`` and talks to it; all of it belongs to the event loop."""
+    """Starts ``python -m calhub.daemon.engine`` and talks to it; all of it belongs to the event loop.
+
+    It is killed when it has said nothing for ``silence`` seconds; when all is well it speaks every second.
+    """
 
     name = "engine"
 
-    def __init__(self, home: Path, settings: Settings) -> None:
+    def __init__(self, home: Path, settings: Settings, *, silence: float = SILENCE_SECONDS) -> None:
         self._home = home
+        self._silence = silence
         self._settings = settings
         self._process: asyncio.subprocess.Process | None = None
         self._orders = 0
@@ -78,9 +82,9 @@ class EngineChild:
         assert self._process is not None
         while True:
             try:
-                status = await asyncio.wait_for(self._process.wait(), timeout=_SILENCE_SECONDS / 3)
+                status = await asyncio.wait_for(self._process.wait(), timeout=self._silence / 3)
             except TimeoutError:
-                if time.monotonic() - self.last_beat > _SILENCE_SECONDS:
+                if time.monotonic() - self.last_beat > self._silence:
                     await self._kill()
                     return "it was silent"
             else:

@@ -29,7 +29,7 @@ from calhub.daemon.schedule import Job, Schedule, Subject, Timing
 from calhub.daemon.settings import MOST_AT_ONCE, Settings
 from calhub.daemon.triggers import Commits, Folders
 from calhub.daemon.work import Found, Work
-from calhub.hub import news
+from calhub.hub import audit, news
 from calhub.hub.changes import last_seq
 from calhub.hub.database import Hub
 from calhub.hub.errors import HubError
@@ -49,6 +49,8 @@ STOP_SECONDS: Final = 9.0
 _ORDER_SECONDS: Final = 3600.0
 #: Folders that were not there are looked for again, and the rest is checked, so often.
 _ARRANGE_SECONDS: Final = 30.0
+#: A clock that goes back by more than this between two beats was put back by somebody.
+_PUT_BACK_SECONDS: Final = 5.0
 _CUT_OFF: Final = 75  # the exit status for that
 #: Where processors are scarce, whoever asks the front something goes first.
 _NICE: Final = 10
@@ -83,7 +85,8 @@ class Engine:
         self._passes = 0
         self._standing: list[Standing] = []
         self._seq = 0
-        self._decided = ""
+        self._entry = 0  # of the audit log: what people decided after it is news
+        self._beat_at = clock(), hub.clock()
         self._derive = False  # rules have something to do that no pass is about to do
 
     def post(self, action: Callable[[], None]) -> None:
@@ -98,7 +101,7 @@ class Engine:
     def run(self) -> None:
         """Work until `stop`, then wait for the passes under way. Whatever they committed stays."""
         with self._hub.read() as conn:
-            self._seq, self._decided = last_seq(conn), self._hub.now()
+            self._seq, self._entry = last_seq(conn), audit.last(conn)
         self._arrange()
         self._commits.start()
         self._delivery.start()
@@ -108,8 +111,7 @@ class Engine:
             now = self._clock()
             if now >= beat:
                 beat = now + BEAT_SECONDS
-                waiting = self._schedule.waiting(now)
-                self._tell({"beat": {"running": self._schedule.running, "waiting": waiting, "passes": self._passes}})
+                self._beat(now)
             if now >= arrange:
                 arrange = now + _ARRANGE_SECONDS
                 self._arrange()
@@ -145,6 +147,16 @@ class Engine:
         for chore in self._chores.due(now):
             self._pool.submit(self._chores.run, chore)
 
+    def _beat(self, now: float) -> None:
+        """Tell the front that all is well, and see whether the clock is."""
+        waiting = self._schedule.waiting(now)
+        self._tell({"beat": {"running": self._schedule.running, "waiting": waiting, "passes": self._passes}})
+        time_of_day = self._hub.clock()
+        put_back = now - self._beat_at[0] - (time_of_day - self._beat_at[1]).total_seconds()
+        self._beat_at = now, time_of_day
+        if put_back > _PUT_BACK_SECONDS:
+            self._pool.submit(self._work.bring_forward, put_back)
+
     def _arrange(self) -> None:
         """Look which replicas there are, and which of them need not be asked."""
         with self._hub.read() as conn:
@@ -165,20 +177,19 @@ class Engine:
             standing = news.standing(conn)
             touched = news.touched_since(conn, self._seq)
             self._seq = last_seq(conn)
-            decided = news.decided_since(conn, self._decided)
+            decided, self._entry = news.decided_since(conn, self._entry), audit.last(conn)
             self._derive = self._derive or news.rules_wait(conn, touched)
         if standing != self._standing:
             self._arrange()
         self._poke(news.to_be_told(touched, standing))
-        self._poke(replica for replica, _ in decided)
-        self._decided = max([self._decided, *(when for _, when in decided)])
+        self._poke(decided)
 
     def _done(self, job: Job, reports: Sequence[RunReport], found: Iterable[Found]) -> None:
         now = self._clock()
         self._passes += len(reports)
         self._orders.ended(job, reports)
-        for replica, outcome, resting in found:
-            self._schedule.done(replica, outcome, now, resting=resting)
+        for replica, outcome, again in found:
+            self._schedule.done(replica, outcome, now, again=again)
         self._schedule.end(job, now)
 
     # In worker threads

@@ -107,10 +107,12 @@ class Front:
 
     def _begin_to_reload(self) -> None:
         def work() -> None:
+            notify("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
             try:
                 self._reload()
             except HubError as error:
                 self._say(f"The settings stay as they were: {error}")
+            notify("READY=1")
 
         assert self._loop is not None
         self._loop.run_in_executor(None, work)

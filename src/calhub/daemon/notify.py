@@ -1,4 +1,7 @@
-"""What systemd is told (sd_notify(3)): datagrams to the socket it names. Without systemd nothing happens."""
+"""What systemd is told (sd_notify(3)): datagrams to the socket it names. Without systemd nothing happens.
+
+A systemd that is gone, or does not read what it is told, is none of our trouble: nothing waits for it.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +10,13 @@ import socket
 
 
 def notify(*states: str) -> None:
-    """Send states such as ``READY=1``. systemd gone is none of our trouble."""
+    """Send states such as ``READY=1``."""
     name = os.environ.get("NOTIFY_SOCKET", "")
     if not name:
         return
     address = "\0" + name[1:] if name.startswith("@") else name
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+        sock.setblocking(False)
         try:
             sock.sendto("\n".join(states).encode(), address)
         except OSError:

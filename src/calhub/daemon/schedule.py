@@ -164,8 +164,11 @@ class Schedule:
         times = [self._ready(one) for one in self._replicas.values() if self._accounts[one.subject.account].job is None]
         return min(times, default=None)
 
-    def done(self, replica: int, outcome: Outcome, now: float, *, resting: float = 0) -> None:
-        """What came of a job for one of its replicas. ``resting``: seconds until the breaker lets one through."""
+    def done(self, replica: int, outcome: Outcome, now: float, *, again: float | None = None) -> None:
+        """What came of a job for one of its replicas.
+
+        ``again``: seconds until the breaker lets one through, or until a write that failed may be tried once more.
+        """
         known, timing = self._replicas.get(replica), self.timing
         if known is None:
             return
@@ -180,7 +183,8 @@ class Schedule:
             known.last = outcome
             known.failures = 0
             known.pace = timing.active if outcome == "changed" else min(known.pace * 1.5, timing.idle)
-            known.due = now + self._pace(known) * self._chance.uniform(0.9, 1.1)
+            look = self._pace(known) * self._chance.uniform(0.9, 1.1)
+            known.due = now + (look if again is None else min(look, again))
             return
         if outcome == "failed":
             known.failures += 1
@@ -188,7 +192,7 @@ class Schedule:
         elif outcome == "busy":
             known.not_before = now + timing.busy
         else:
-            account.not_before = max(account.not_before, now + resting)
+            account.not_before = max(account.not_before, now + (again or 0))
         known.due = now  # as soon as it may
 
     def end(self, job: Job, now: float) -> None:

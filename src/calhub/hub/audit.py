@@ -42,6 +42,11 @@ def note(conn: Connection, what: str, **facts: Fact) -> None:
     conn.execute("UPDATE meta SET value = ? WHERE key = ?", (f"{row['id']} {row['hash']}", _HEAD))
 
 
+def last(conn: Connection) -> int:
+    """The number of the newest entry; 0 where there is none."""
+    return int(sql.value(conn, "SELECT coalesce(max(id), 0) FROM audit"))
+
+
 def entries(conn: Connection, limit: int, before: int | None = None) -> list[dict[str, Any]]:
     """The last entries, or those before the one with this number; newest first."""
     query = "SELECT id, at, actor, what, facts, hash FROM audit WHERE ? IS NULL OR id < ? ORDER BY id DESC LIMIT ?"

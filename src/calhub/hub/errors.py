@@ -6,6 +6,7 @@ HubError
   InvalidValue     the request contradicts itself or what is stored (usage: exit code 2)
   Outdated         the event is not any more as the edit took it to be
   Busy             another pass or another writer holds the lock (exit code 3)
+  DiskFull         there is no room for what was to be stored
   NewerDatabase    the database was written by a later version of calhub
   CorruptDatabase  the file is damaged, or no database of ours
 """
@@ -47,6 +48,10 @@ class Outdated(HubError):
 
 class Busy(HubError):
     """Another process holds the lock; trying again later helps."""
+
+
+class DiskFull(HubError):
+    """There is no room; nothing was changed, and it works again once there is."""
 
 
 class NewerDatabase(HubError):

@@ -286,6 +286,12 @@ def due_retries(conn: Connection, replica_id: int, now: str) -> list[int]:
     return sql.column(conn, query, (replica_id, now))
 
 
+def next_retry(conn: Connection, replica_id: int) -> str | None:
+    """When the first of the writes that failed may be tried again."""
+    found: str | None = sql.value(conn, "SELECT min(next_try) FROM retry WHERE replica_id = ?", (replica_id,))
+    return found
+
+
 def attempts(conn: Connection, replica_id: int, event_id: int) -> int:
     query = "SELECT attempts FROM retry WHERE replica_id = ? AND event_id = ?"
     return sql.value(conn, query, (replica_id, event_id)) or 0

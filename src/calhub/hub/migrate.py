@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from calhub.hub.errors import Busy, CorruptDatabase, HubError, NewerDatabase
+from calhub.hub.errors import Busy, CorruptDatabase, DiskFull, HubError, NewerDatabase
 from calhub.hub.locks import has_synced, hub_lock, migration_lock
 
 #: The newest version under ``migrations/versions``; a test compares the two.
@@ -150,7 +150,7 @@ def hub_error(error: BaseException, path: Path) -> HubError:
         return Busy("Another process is writing to the hub.", "Try again in a moment.")
     failing = "disk i/o error" in text
     if "disk is full" in text or "no space" in text or (failing and _is_full(path)):
-        return HubError(f"The disk that holds {path.parent} is full.", "Free some space; nothing was changed.")
+        return DiskFull(f"The disk that holds {path.parent} is full.", "Free some space; nothing was changed.")
     if failing:
         return HubError(f"The disk that holds {path.parent} reports an error.", "Check the disk, then: calhub db check")
     if "readonly" in text or "read-only" in text or "permission denied" in text:

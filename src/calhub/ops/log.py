@@ -12,7 +12,7 @@ import sys
 import time
 import traceback
 from collections.abc import Iterator, Mapping, MutableMapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, TextIO, cast
 
@@ -175,20 +175,26 @@ class _File:
         self._handle = self._open()
 
     def write(self, line: str) -> None:
-        """Called by one thread at a time (`structlog.WriteLogger`)."""
-        if not self._is_there() or os.fstat(self._handle.fileno()).st_size > _ROTATE_BYTES:
-            self._change()
-        self._handle.write(line)
+        """Append, in one call; called by one thread at a time (`structlog.WriteLogger`).
+
+        What the file does not take, on a full disk for one, is dropped. Nothing may fail because it could not be told.
+        """
+        with suppress(OSError):
+            if not self._is_there() or os.fstat(self._handle).st_size > _ROTATE_BYTES:
+                self._change()
+            os.write(self._handle, line.encode("utf-8", "backslashreplace"))
 
     def flush(self) -> None:
-        self._handle.flush()
+        """Nothing is held back."""
 
     def close(self) -> None:
-        self._handle.close()
+        """What is written afterwards is dropped: the number may soon stand for another file."""
+        handle, self._handle = self._handle, -1
+        os.close(handle)
 
     def _is_there(self) -> bool:
         try:
-            return os.path.samestat(self._path.stat(), os.fstat(self._handle.fileno()))
+            return os.path.samestat(self._path.stat(), os.fstat(self._handle))
         except OSError:
             return False
 
@@ -201,9 +207,8 @@ class _File:
             fresh = self._open()
         except OSError:
             return
-        self._handle.close()
+        os.close(self._handle)
         self._handle = fresh
 
-    def _open(self) -> TextIO:
-        handle = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        return os.fdopen(handle, "a", buffering=1, encoding="utf-8", errors="backslashreplace")
+    def _open(self) -> int:
+        return os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)

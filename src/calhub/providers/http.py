@@ -128,13 +128,14 @@ class Web:
         *,
         headers: Mapping[str, str] | None = None,
         content: bytes | None = None,
-        read_seconds: float = READ_SECONDS,
+        read_seconds: float | None = None,
     ) -> Iterator[httpx.Response]:
         """One exchange whose body is yet to be read, whatever the status. Raises `ProviderError`, also for 401.
 
-        Errors of the connection while the body is read inside the block are turned into `NoAnswer`, too.
+        ``read_seconds``: how long to wait for the answer to begin or to go on, where that is not `READ_SECONDS`. Errors
+        of the connection while the body is read inside the block are turned into `NoAnswer`, too.
         """
-        timeout = httpx.Timeout(READ_SECONDS, connect=CONNECT_SECONDS, read=read_seconds)
+        timeout = httpx.Timeout(READ_SECONDS, connect=CONNECT_SECONDS, read=read_seconds or READ_SECONDS)
         try:
             for _ in range(MAX_REDIRECTS + 1):
                 request = self._client.build_request(method, url, headers=headers, content=content, timeout=timeout)

@@ -68,10 +68,18 @@ async def add_event(
         try:
             _write(here, calendar.id, {uid: content}, {uid: None}, mode)
         except Outdated:
-            raise Problem(409, f'"{calendar.name}" has an event "{uid}" already.', code="exists") from None
+            if HEADER not in request.headers or mode == "atomic" or not _is_there(here, calendar.id, uid, content):
+                raise Problem(409, f'"{calendar.name}" has an event "{uid}" already.', code="exists") from None
         return _show(here, calendar.id, uid, 201)
 
     return await _run(slowly, work)
+
+
+def _is_there(here: Surroundings, calendar_id: int, uid: str, content: Content) -> bool:
+    """Whether just this was added: by a request that is repeated, since the process ended before it answered."""
+    with here.hub.read() as conn:
+        stored = events.event(conn, calendar_id, uid)
+    return stored is not None and stored.content == content
 
 
 def _new_uid(request: Request) -> str:
