@@ -89,7 +89,7 @@ def test_five_failing_passes_pause_the_account(world: Watched, remote: Remote) -
     (report,) = world.sync()
     assert (report.status, report.paused) == ("skipped", True)
     assert report.errors == [
-        {"uid": None, "message": 'The account "account-1" kept failing and is left alone until 08:00:30 UTC.'}
+        {"uid": None, "message": 'The account "account-1" kept failing and is left alone until 08:05:00 UTC.'}
     ]
     assert len(remote.service.log) == asked
     assert world.account(remote).state == "failing"

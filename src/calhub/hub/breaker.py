@@ -4,9 +4,6 @@
     open       nobody calls before ``until``
     half_open  after that, one pass calls as a probe; the others wait for what comes of it, at most until ``until``
 
-The pause is short at first and doubles with each probe that fails: a service that was gone a minute is asked again
-within a minute of its return, and one that is gone for a day is not asked every minute.
-
 A value without clock or I/O; `calhub.hub.accounts` stores it, so that it holds for all processes.
 """
 
@@ -16,12 +13,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Literal
 
-#: So many failures in a row open the breaker.
+#: So many failures in a row open the breaker, and for so long.
 FAILURES: Final = 5
-#: The first pause, and the longest.
-PAUSE: Final = timedelta(seconds=30)
-LONGEST: Final = timedelta(minutes=5)
-_DOUBLED: Final = 10  # times at most: more is beyond the longest
+PAUSE: Final = timedelta(minutes=5)
+#: A clock may be put right by a little without ending a pause.
+_SLACK: Final = timedelta(minutes=1)
 
 
 @dataclass(frozen=True)
@@ -33,7 +29,7 @@ class Breaker:
     def wait(self, now: datetime) -> timedelta:
         """How long nobody may call. A pause of which more seems left than there was is over: the clock was put back."""
         left = timedelta(0) if self.until is None else self.until - now
-        return left if timedelta(0) < left <= 2 * self._pause else timedelta(0)
+        return left if timedelta(0) < left <= PAUSE + _SLACK else timedelta(0)
 
     def admit(self, now: datetime) -> Breaker | None:
         """The breaker of a pass that may begin now; None when it has to wait."""
@@ -42,17 +38,13 @@ class Breaker:
         if self.wait(now):
             return None
         # A probe that dies without a word blocks the others no longer than an open breaker does.
-        return Breaker("half_open", self.failures, now + self._pause)
+        return Breaker("half_open", self.failures, now + PAUSE)
 
     def failed(self, now: datetime) -> Breaker:
         """After a call that failed in passing."""
         if self.state == "open" and self.wait(now):
             return self  # a call that was under way when it opened
-        counted = Breaker("closed", self.failures + 1)
-        if self.state == "closed" and counted.failures < FAILURES:
-            return counted
-        return Breaker("open", counted.failures, now + counted._pause)
-
-    @property
-    def _pause(self) -> timedelta:
-        return min(PAUSE * 2.0 ** min(max(self.failures - FAILURES, 0), _DOUBLED), LONGEST)
+        failures = self.failures + 1
+        if self.state == "closed" and failures < FAILURES:
+            return Breaker("closed", failures)
+        return Breaker("open", failures, now + PAUSE)
