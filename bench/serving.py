@@ -36,6 +36,8 @@ CHANGES: Final = 40
 _PAUSES: Final = (0.3, 1.0)
 #: How often what is waited for is looked at.
 _LOOK: Final = 0.002
+#: With more events in one folder each pass takes as long as somebody is willing to wait for a change.
+LIMIT: Final = 10_000
 STORM_RATE: Final = 1000
 STORM_SECONDS: Final = 30
 READ_EVERY: Final = 0.01
@@ -50,6 +52,9 @@ def measure(run: Run, size: int, folder: str | None) -> None:
         ("idle", _idle), ("delays", _folder_delays), ("delays", _push_delays), ("delays", _caldav_delays),
         ("storm", _storm), ("reads", _reads), ("pipeline", _pipeline),
     )  # fmt: skip
+    if size > LIMIT:
+        run.results.leave_out(f"The daemon at {size:,} events in one folder.")
+        return
     for part, case in cases:
         if run.wants(part):
             with TemporaryDirectory(prefix="calhub-bench-", dir=folder) as root:
