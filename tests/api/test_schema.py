@@ -81,6 +81,14 @@ def _known(method: str, path: str, mode: GenerationMode) -> dict[str, Any] | Non
     return found if found and mode is GenerationMode.POSITIVE and method != "DELETE" else None
 
 
+def _disarm(body: dict[str, Any], method: str, path: str, mode: GenerationMode) -> None:
+    """What is made up must reach neither the network nor folders of this machine. What breaks a rule stays broken."""
+    if (method, path) == ("POST", "/api/v1/accounts"):
+        body["credentials"] = {}
+    if "/webhooks" in path and "url" in body and mode is GenerationMode.POSITIVE:
+        body["url"] = NOBODY
+
+
 @pytest.mark.parametrize(("method", "path", "mode"), list(_cases()))
 def test_answers_are_as_documented(document: Any, method: str, path: str, mode: GenerationMode) -> None:
     """No failure of the server; statuses, headers, types and shapes as documented; what is not is refused."""
@@ -89,11 +97,8 @@ def test_answers_are_as_documented(document: Any, method: str, path: str, mode: 
     @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
     @given(operation.as_strategy(generation_mode=mode, path_parameters=_known(method, path, mode)))
     def answered(case: Case[Any]) -> None:
-        # What is made up must reach neither the network nor folders of this machine.
-        if (method, path) == ("POST", "/api/v1/accounts") and isinstance(case.body, dict):
-            case.body["credentials"] = {}
-        if "/webhooks" in path and isinstance(case.body, dict) and isinstance(case.body.get("url"), str):
-            case.body["url"] = NOBODY
+        if isinstance(case.body, dict):
+            _disarm(case.body, method, path, mode)
         case.call_and_validate(excluded_checks=[positive_data_acceptance], additional_checks=[is_understood])
 
     answered()
