@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 from tests.api.conftest import NOW, Serve, Settings
-from tests.ops.inbox import Inbox
+from tests.health.inbox import Inbox
 
 from calhub.hub import accounts
 from calhub.hub.breaker import Breaker

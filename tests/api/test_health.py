@@ -12,11 +12,11 @@ from tests.api.conftest import NOW, MakeToken, Serve, Settings, add, problem
 from tests.cli.conftest import Folder
 
 from calhub.api.surroundings import Surroundings
+from calhub.health.report import account_score, score
 from calhub.hub import accounts
 from calhub.hub.breaker import Breaker
 from calhub.hub.database import Hub
-from calhub.ops.secrets import seal
-from calhub.sync.health import account_score, score
+from calhub.hub.secrets import seal
 
 
 def samples(api: httpx.Client) -> dict[str, float]:

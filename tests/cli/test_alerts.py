@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 from tests.cli.conftest import Calhub, Folder
-from tests.ops.inbox import Inbox
+from tests.health.inbox import Inbox
 
 
 @pytest.fixture

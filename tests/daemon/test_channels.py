@@ -26,8 +26,8 @@ from calhub.daemon.webhooks import Webhooks
 from calhub.hub import accounts, audit, channels, tokens
 from calhub.hub.channels import Channel
 from calhub.hub.database import Hub
+from calhub.hub.secrets import seal
 from calhub.hub.tokens import Scope
-from calhub.ops.secrets import seal
 from calhub.sync.channels import Channels, is_told
 from calhub.sync.connect import connector
 from calhub.testing.people import PROPERTIES

@@ -17,9 +17,9 @@ from tests.daemon.town import Town
 from calhub.daemon import outgoing
 from calhub.daemon.delivery import ping
 from calhub.daemon.outgoing import BACKOFF
+from calhub.health import alerts
 from calhub.hub import endpoints, measures, messages, runs
 from calhub.hub.errors import InvalidValue
-from calhub.ops import alerts
 from calhub.providers import pinned
 
 

@@ -6,7 +6,10 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+import keyring
 import pytest
+from keyring.backend import KeyringBackend
+from keyring.errors import PasswordDeleteError, PasswordSetError
 
 from calhub.hub import accounts
 from calhub.hub.database import Hub
@@ -38,3 +41,33 @@ def replica(hub: Hub, work: int) -> accounts.Replica:
     with hub.transaction() as conn:
         account = accounts.add_account(conn, "home", "caldav", {"url": "https://dav.example.org"}, hub.now())
         return accounts.add_replica(conn, work, account.id, "/cal/work", "Work", hub.now())
+
+
+class MemoryKeychain(KeyringBackend):
+    """A keychain as good as a real one, in memory."""
+
+    priority = 5
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # keyring leaves it untyped
+        self.entries: dict[tuple[str, str], str] = {}
+        self.locked = False
+
+    def get_password(self, service: str, username: str) -> str | None:
+        return self.entries.get((service, username))
+
+    def set_password(self, service: str, username: str, password: str) -> None:
+        if self.locked:
+            raise PasswordSetError
+        self.entries[service, username] = password
+
+    def delete_password(self, service: str, username: str) -> None:
+        if self.entries.pop((service, username), None) is None:
+            raise PasswordDeleteError
+
+
+@pytest.fixture
+def keychain() -> MemoryKeychain:
+    chosen = MemoryKeychain()
+    keyring.set_keyring(chosen)
+    return chosen

@@ -8,7 +8,8 @@ from typing import Final
 from anyio import to_thread
 
 from calhub.api.surroundings import Surroundings
-from calhub.ops import alerts, log
+from calhub.health import alerts
+from calhub.ops import log
 
 EVERY_SECONDS: Final = 60.0
 

@@ -39,9 +39,9 @@ from calhub.api.routes import (
     webhooks,
 )
 from calhub.api.surroundings import Surroundings, check, is_on
+from calhub.health.metrics import Metrics
+from calhub.health.refusals import Refusals
 from calhub.hub import replies
-from calhub.ops.metrics import Metrics
-from calhub.ops.refusals import Refusals
 
 ROOT: Final = "/api/v1"
 

@@ -16,11 +16,11 @@ from calhub.api.auth import Asked, Auth, Caller, Wrong
 from calhub.api.limits import Mistakes, Rate
 from calhub.api.problems import Problem, problem_of, unexpected
 from calhub.api.surroundings import Surroundings
+from calhub.health.refusals import Refusals
 from calhub.hub import audit, tokens
 from calhub.hub.database import instant
 from calhub.hub.errors import HubError
 from calhub.ops import log
-from calhub.ops.refusals import Refusals
 
 #: Largest bodies in bytes: of anything, and of a calendar file.
 BODY: Final = 1024 * 1024

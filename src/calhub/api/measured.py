@@ -11,8 +11,8 @@ from typing import Final
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from calhub.health.metrics import Metrics
 from calhub.ops import trace
-from calhub.ops.metrics import Metrics
 
 #: Routes, below the root of the API, that ask the hub and nobody else.
 QUERIES: Final = ("/occurrences", "/search", "/events", "/events/{uid}", "/freebusy")

@@ -132,7 +132,7 @@ def _alert(here: Session, hub: Hub) -> None:
     """Tell what somebody should see to, where addresses for that are set: nobody looks at the output of cron."""
     urls = here.setting("alert_urls").split()
     if urls:
-        from calhub.ops import alerts
+        from calhub.health import alerts
 
         alerts.check(hub, urls, here.number("alert_slow_seconds"))
 

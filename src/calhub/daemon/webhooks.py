@@ -17,7 +17,7 @@ from calhub.hub.accounts import Replica
 from calhub.hub.channels import Channel
 from calhub.hub.database import Hub
 from calhub.hub.errors import NotFound
-from calhub.ops.secrets import seal
+from calhub.hub.secrets import seal
 from calhub.providers.google import channels as google
 from calhub.providers.microsoft import subscriptions as graph
 from calhub.providers.notion import webhooks as notion

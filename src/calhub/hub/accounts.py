@@ -186,7 +186,7 @@ def remove_account(conn: Connection, account_id: int) -> None:
 
 
 def set_secret(conn: Connection, account_id: int, name: str, sealed: str) -> None:
-    """Store a secret as sealed by `calhub.ops.secrets.seal`, replacing an earlier one of that name."""
+    """Store a secret as sealed by `calhub.hub.secrets.seal`, replacing an earlier one of that name."""
     conn.execute(
         "INSERT OR REPLACE INTO secret (account_id, name, sealed) VALUES (?, ?, ?)", (account_id, name, sealed)
     )

@@ -19,8 +19,8 @@ from calhub.hub import accounts, audit, changes, sql
 from calhub.hub.database import instant
 from calhub.hub.errors import InvalidValue, NotFound
 from calhub.hub.jsontext import dumps
+from calhub.hub.secrets import forget, seal, unseal
 from calhub.hub.sql import Connection
-from calhub.ops.secrets import forget, seal, unseal
 
 State = Literal["active", "disabled"]
 

@@ -41,7 +41,7 @@ secret = Table(
     metadata,
     Column("account_id", ForeignKey("account.id", ondelete="CASCADE"), primary_key=True),
     Column("name", Text, primary_key=True),
-    Column("sealed", Text, nullable=False),  # "keyring:" reference or "aesgcm:" + base64; see ops/secrets.py
+    Column("sealed", Text, nullable=False),  # "keyring:" reference or "aesgcm:" + base64; see hub/secrets.py
 )
 
 breaker = Table(  # of accounts that have failed lately; see breaker.py
@@ -343,7 +343,7 @@ token = Table(  # of the API; see hub/tokens.py
     Column("name", Text, nullable=False),
     Column("scope", Text, nullable=False),
     Column("hash", Text, nullable=False, unique=True),  # SHA-256 of the token, which itself is nowhere
-    Column("signing", Text, nullable=False),  # the key of signed requests, sealed; see ops/secrets.py
+    Column("signing", Text, nullable=False),  # the key of signed requests, sealed; see hub/secrets.py
     Column("created", Text, nullable=False),
     Column("last_used", Text),
     Column("revoked", Text),
@@ -417,7 +417,7 @@ endpoint = Table(  # somebody's URL that is told of changes; see hub/endpoints.p
     Column("url", Text, nullable=False),
     Column("public_only", Integer, nullable=False),  # it came in through the API: no private networks
     Column("every", Integer, nullable=False),  # told of all calendars; else of those in endpoint_calendar
-    Column("secret", Text, nullable=False),  # sealed; see ops/secrets.py
+    Column("secret", Text, nullable=False),  # sealed; see hub/secrets.py
     Column("previous", Text),  # the secret before, sealed, which signs as well ...
     Column("previous_until", Text),  # ... up to this instant
     Column("seq", Integer, nullable=False),  # messages have been cut of changes up to here; -1 = some were lost

@@ -16,8 +16,8 @@ from typing import Any, Final, Literal, cast
 
 from calhub.hub import audit, sql
 from calhub.hub.errors import NotFound
+from calhub.hub.secrets import forget, seal, unseal
 from calhub.hub.sql import Connection, Row
-from calhub.ops.secrets import forget, seal, unseal
 
 Scope = Literal["read", "write", "admin"]
 

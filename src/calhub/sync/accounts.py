@@ -13,8 +13,8 @@ from calhub.hub.accounts import Account, Replica
 from calhub.hub.breaker import Breaker
 from calhub.hub.database import Hub
 from calhub.hub.errors import InvalidValue
+from calhub.hub.secrets import forget, seal
 from calhub.hub.sql import Connection
-from calhub.ops.secrets import forget, seal
 from calhub.providers import registry
 from calhub.providers.base import Provider, ProviderError, RemoteCalendar, Trait
 from calhub.providers.vault import MemoryVault

@@ -17,9 +17,9 @@ from calhub.hub.channels import Channel
 from calhub.hub.database import Hub, instant
 from calhub.hub.errors import HubError
 from calhub.hub.news import Standing
+from calhub.hub.secrets import forget, seal, unseal
 from calhub.hub.sql import Connection
 from calhub.ops import log
-from calhub.ops.secrets import forget, seal, unseal
 from calhub.providers.base import ProviderError, Trait
 from calhub.providers.push import Push, push_of
 

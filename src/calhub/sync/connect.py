@@ -11,8 +11,8 @@ from calhub.hub.accounts import Account
 from calhub.hub.database import Hub
 from calhub.hub.errors import HubError
 from calhub.hub.locks import secrets_lock
+from calhub.hub.secrets import seal, unseal
 from calhub.hub.sql import Connection, IntegrityError
-from calhub.ops.secrets import seal, unseal
 from calhub.providers import registry
 from calhub.providers.base import Provider, ProviderError, Trait
 from calhub.providers.layers import DryRun

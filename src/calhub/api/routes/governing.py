@@ -12,9 +12,9 @@ from calhub.api.depends import Here, Slowly, needs
 from calhub.api.paging import Cursor, Json, Limit, by_id, number, part
 from calhub.api.problems import Problem
 from calhub.api.surroundings import Order, Surroundings
+from calhub.health.criteria import CRITERIA, judge
 from calhub.hub import audit, modes
 from calhub.hub.errors import HubError
-from calhub.ops.criteria import CRITERIA, judge
 
 router = APIRouter(tags=["governing"])
 

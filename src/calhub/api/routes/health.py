@@ -12,10 +12,10 @@ from calhub.api import bodies, shapes
 from calhub.api.auth import Caller
 from calhub.api.depends import Here, Slowly, needs
 from calhub.api.paging import Cursor, Json, Limit, by_id, number, part
+from calhub.health.report import report
 from calhub.hub import accounts, runs
 from calhub.hub.debug import stored_events
 from calhub.rules.validate import validate
-from calhub.sync import health
 
 router = APIRouter(tags=["health"])
 
@@ -36,7 +36,7 @@ async def detailed(request: Request, here: Here, slowly: Slowly) -> Response:
     To the scope admin it also shows the token by which a subscription at Notion is verified, until it is.
     """
     caller: Caller = request.scope["caller"]
-    return Json(await slowly(lambda: health.report(here.hub, here.load(), secrets=caller.may("admin"))))
+    return Json(await slowly(lambda: report(here.hub, here.load(), secrets=caller.may("admin"))))
 
 
 @router.get(

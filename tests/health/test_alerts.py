@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.ops.inbox import Inbox
+from tests.health.inbox import Inbox
 
+from calhub.health.alerts import Alert, check, conditions, decide
 from calhub.hub import accounts, runs
 from calhub.hub.breaker import Breaker
 from calhub.hub.database import Hub
-from calhub.ops.alerts import Alert, check, conditions, decide
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 QUIET = {"hours": [], "passes": 0, "success_rate": None}

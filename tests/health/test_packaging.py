@@ -17,8 +17,8 @@ import yaml
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
+from calhub.health.metrics import Metrics
 from calhub.hub.database import Hub
-from calhub.ops.metrics import Metrics
 
 PACKAGING: Final = Path(__file__).parents[2] / "packaging"
 SUFFIXES: Final = {"histogram": ("_bucket", "_sum", "_count"), "counter": ("_total",), "gauge": ("",)}

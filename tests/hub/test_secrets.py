@@ -11,7 +11,7 @@ import keyring
 import pytest
 
 from calhub.hub.errors import HubError
-from calhub.ops.secrets import forget, seal, unseal
+from calhub.hub.secrets import forget, seal, unseal
 
 if TYPE_CHECKING:
     from .conftest import MemoryKeychain
