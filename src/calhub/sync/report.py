@@ -57,9 +57,12 @@ class RunReport:
         self.errors.append({"uid": uid, "message": message})
 
     def facts(self) -> dict[str, str | int | None]:
-        """What the log tells of it; ``changes`` are events changed on either side, ``reason`` is the first error's."""
+        """What the log tells of it; ``changes`` are events changed on either side.
+
+        ``reason`` is that of the first error of the pass itself: those of single events may say what is in them.
+        """
         changes = sum(number for way in ("pulled", "pushed") for number in self.counts[way].values())
-        reason = self.errors[0]["message"] if self.errors else None
+        reason = next((each["message"] for each in self.errors if each["uid"] is None), None)
         return {
             "run": self.run_id, "replica": self.replica_id, "account": self.account, "status": self.status,
             "changes": changes, "errors": len(self.errors), "reason": reason, "ms": self.duration_ms,
