@@ -196,6 +196,6 @@ def test_the_log_of_a_pass(api: httpx.Client, dav: DavServer, tmp_path: Path) ->
     assert {each["run"] for each in calls} == {ended["run"]}
     assert {(each["provider"], each["host"]) for each in calls} == {("caldav", "127.0.0.1")}
     assert (ended["level"], ended["changes"], ended["errors"]) == ("warning", 2, 1)
-    assert ended["reason"] == "The server does not allow writing here."
+    assert ended["reason"] is None  # what a single event is refused for may say what is in it
     assert (request["route"], request["code"]) == ("/api/v1/sync", 200)
     assert "Secret lunch" not in text
