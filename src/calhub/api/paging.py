@@ -11,6 +11,7 @@ import json
 from collections.abc import Callable, Iterable
 from typing import Annotated, Any, Final, TypeVar
 
+import orjson
 from fastapi import Query
 from starlette.responses import Response
 
@@ -30,7 +31,10 @@ class Json(Response):
     media_type = "application/json"
 
     def render(self, content: Any) -> bytes:
-        return json.dumps(content, ensure_ascii=False).encode("utf-8", "backslashreplace")
+        try:
+            return orjson.dumps(content)
+        except TypeError:  # half a surrogate pair, or a number beyond 64 bits
+            return json.dumps(content, ensure_ascii=False).encode("utf-8", "backslashreplace")
 
 
 def page(items: Iterable[Item], limit: int, cursor: str | None, key: Callable[[Item], list[Any]]) -> Json:

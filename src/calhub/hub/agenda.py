@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
@@ -116,7 +116,7 @@ def busy_times(
 def _sorted_rows(
     db: sqlite3.Connection, start_ts: int, end_ts: int, calendar_id: int | None, local: _Local
 ) -> list[tuple[_Key, _Row]]:
-    found = [(local.key(row), row) for row in _rows(db, start_ts, end_ts, calendar_id, local)]
+    found = local.keyed(_rows(db, start_ts, end_ts, calendar_id, local))
     found.sort(key=lambda pair: pair[0])
     return found
 
@@ -204,9 +204,19 @@ class _Local:
         end = ALWAYS[1] if end_ts is None else end_ts
         return _Range(start, end, self.wall(start), self.wall(end))
 
-    def key(self, row: _Row) -> _Key:
-        """Where an occurrence stands in the reader's day; no two have the same place."""
-        return self.instant(row, _START_TS), row[3], row[1], row[0], row[2] or ""
+    def keyed(self, rows: Iterable[_Row]) -> list[tuple[_Key, _Row]]:
+        """The rows, each with where it stands in the reader's day; no two have the same place."""
+        floats = self._zone is not None
+        return [
+            (
+                (
+                    self._instant(row[_START_TS]) if floats and len(row[_START]) < _ZONED else row[_START_TS],
+                    row[3], row[1], row[0], row[2] or "",
+                ),
+                row,
+            )
+            for row in rows
+        ]  # fmt: skip
 
     def instant(self, row: _Row, column: int) -> int:
         """The start or end of an occurrence, as the reader's clock reads it where it has no offset."""
