@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ import pytest
 from tests.daemon.rig import eventually, ics
 
 from calhub.calendar.ical import read_object
-from calhub.daemon.engine import Engine, subject_of
+from calhub.daemon.engine import Engine, give_way, subject_of
 from calhub.daemon.link import Message
 from calhub.daemon.schedule import Job, Timing
 from calhub.daemon.settings import Settings
@@ -290,3 +291,16 @@ def test_a_daily_backup_is_made_and_seven_are_kept(house: House) -> None:
     kept = sorted(folder.glob("daily-*.db"))
     assert len(kept) == 7
     assert kept[-1] == today
+
+
+def test_a_system_that_forbids_to_give_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As one with a filter of system calls may: the engine works all the same."""
+    asked = []
+
+    def forbidden(by: int) -> int:
+        asked.append(by)
+        raise PermissionError
+
+    monkeypatch.setattr(os, "nice", forbidden)
+    give_way()
+    assert len(asked) == 1

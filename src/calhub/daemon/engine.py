@@ -17,6 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -52,7 +53,6 @@ _ARRANGE_SECONDS: Final = 30.0
 #: A clock that goes back by more than this between two beats was put back by somebody.
 _PUT_BACK_SECONDS: Final = 5.0
 _CUT_OFF: Final = 75  # the exit status for that
-#: Where processors are scarce, whoever asks the front something goes first.
 _NICE: Final = 10
 
 
@@ -272,7 +272,7 @@ def subject_of(of: Standing, told: set[int]) -> Subject:
 
 def main(home: Path, sock: socket.socket) -> int:
     """Run the engine until the front says so or is gone. Returns the exit status."""
-    os.nice(_NICE)
+    give_way()
     link = Link(sock)
     messages = link.messages()
     first = next(messages, {}).get("settings")  # the first line, before anything else
@@ -297,6 +297,12 @@ def main(home: Path, sock: socket.socket) -> int:
         threading.Thread(target=_cut_off, args=(engine,), name="calhub-stop", daemon=True).start()
         engine.run()
     return 0
+
+
+def give_way() -> None:
+    """Where processors are scarce, whoever asks the front something goes first; unless the system forbids to say so."""
+    with suppress(OSError):
+        os.nice(_NICE)
 
 
 def _cut_off(engine: Engine) -> None:
