@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -169,6 +171,22 @@ def test_failing_writes_open_it(world: Watched, remote: Remote) -> None:
     world.clock.advance(minutes=5)
     world.settle()
     assert len(remote.contents) == 20
+
+
+def test_calls_that_fail_side_by_side_count_as_one(world: Watched, remote: Remote) -> None:
+    """A connection that breaks for a moment takes all calls along that are under way; that is no service gone."""
+    together = threading.Barrier(4)
+
+    class Breaking(MemoryProvider):
+        def delete(self, calendar: str, remote_id: str, *, expected: str | None) -> Outcome:  # noqa: ARG002 - whatever
+            together.wait()
+            return Unknown("The connection broke.")
+
+    watch = Watch(Breaking(remote.service), world.hub, world.account(remote))
+    for number in (1, 2):
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(lambda _: watch.delete(remote.calendar, "e", expected=None), range(4)))
+        assert world.breaker(remote).failures == number
 
 
 @pytest.mark.parametrize(

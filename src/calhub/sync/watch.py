@@ -36,7 +36,8 @@ class Watch(Layer):
     """Counts failures in passing: a `ProviderError` RETRY, writes `NotSent` or `Unknown` by the service's doing.
 
     Any other answer of the service, also one that refuses an item, closes the breaker; errors that only the user can
-    help leave it as it is. When a failure opens it, that call's outcome is returned and every later one raises. Whether
+    help leave it as it is. Calls that fail side by side count as one: a connection that breaks for a moment takes all
+    of them along. When a failure opens it, that call's outcome is returned and every later one raises. Whether
     a pass may begin at all is for the engine to ask (`admit`): a person who tries the account by hand is not kept from
     it.
     """
@@ -48,6 +49,7 @@ class Watch(Layer):
         with hub.read() as conn:
             self._failing = accounts.breaker(conn, account.id) != Breaker()
         self._paused_until: datetime | None = None
+        self._failures = 0  # so far, of calls through here
 
     def prepare(self, calendar: str, settings: Mapping[str, Any]) -> Capabilities:
         # it may ask the service, but need not: that it returns proves nothing
@@ -76,22 +78,27 @@ class Watch(Layer):
     def _call(self, call: Callable[[], T], *, proves: bool = True) -> T:
         if self._paused_until is not None:
             raise ProviderError(_pause(self._account, self._paused_until), _hint(self._account))
+        before = self._failures
         try:
             answer = call()
         except ProviderError as error:
             if error.trait is Trait.RETRY:
-                self._failed(error.message)
+                self._failed(error.message, before)
             elif error.trait is Trait.GONE:
                 self._succeeded()
             raise
         reason = _failure(answer)
         if reason is not None:
-            self._failed(reason)
+            self._failed(reason, before)
         elif proves:
             self._succeeded()
         return answer
 
-    def _failed(self, reason: str) -> None:
+    def _failed(self, reason: str, before: int) -> None:
+        """Count it, unless another call failed while this one was under way."""
+        if before != self._failures:
+            return
+        self._failures += 1
         self._failing = True
         with self._hub.transaction() as conn:
             breaker = accounts.breaker(conn, self._account.id).failed(self._hub.clock())
